@@ -1,0 +1,62 @@
+package stream
+
+import "errors"
+
+// Position is where a reader stands in a Log. The ID is what counts; Epoch
+// and Index are the log's own and let it go on without searching.
+type Position struct {
+	ID    ID     // the last entry taken, or the position before the first
+	Epoch uint32 // the history that ID belongs to
+	Index uint64 // of the frame after ID
+}
+
+// Log is a pod's window on one topic's stream: the newest frames, bounded in
+// bytes, shared by all who read the topic. No method waits for Redis or for a
+// client. All may be called from any goroutine.
+type Log interface {
+	// State returns where the log stands now.
+	State() LogState
+
+	// Seek returns the position of id if reading can go on from there:
+	// every entry after id, as far as the log has come, is in the window.
+	// Errors: ErrUnsynced, ErrBehind, ErrAhead.
+	Seek(id ID) (Position, error)
+
+	// Read appends to dst the frames after p, as many as take at most max
+	// bytes, but at least one if there is one. Each frame moves the position
+	// by one index. Errors: ErrUnsynced, ErrBehind, ErrForked.
+	Read(dst []*Frame, p Position, max int) ([]*Frame, error)
+
+	// Common returns the newest position that the history of an epoch has in
+	// common with today's. A reader at or before it has lost nothing by the
+	// fork; one beyond it starts again there.
+	Common(epoch uint32) ID
+}
+
+// LogState is where a Log stands.
+type LogState struct {
+	Synced bool     // the log knows its position; else only Fault counts
+	Head   Position // after the newest frame
+	Start  ID       // the position before the oldest frame in the window
+	Closed bool     // the newest entry closes the topic
+	Fault  string   // why the topic cannot be read, for people; "" if it can
+}
+
+// Conditions of a Log. None is a failure: each says what the reader does next.
+var (
+	// ErrUnsynced: the first position is not known yet. Wait to be woken.
+	ErrUnsynced = errors.New("stream: log has no position yet")
+	// ErrBehind: the window is past the position, or never held it. Read from
+	// the Replayer.
+	ErrBehind = errors.New("stream: position is before the window")
+	// ErrAhead: the position is beyond what this pod has read so far. Another
+	// pod was faster, or the history was lost: the Replayer tells.
+	ErrAhead = errors.New("stream: position is beyond the log")
+	// ErrForked: the history that the position belongs to has ended. See
+	// Log.Common.
+	ErrForked = errors.New("stream: position is of an earlier history")
+)
+
+// Waker is told that a log it reads may have something new. Wake never
+// blocks, may be called from any goroutine, and may be called for nothing.
+type Waker interface{ Wake() }
