@@ -86,7 +86,7 @@ func Encode(e Entry, max int) *Frame {
 	f := &Frame{ID: e.ID, Close: d.close}
 	rest := make([]byte, 0, len(d.data)+len(d.event)+32)
 	if d.event != "" {
-		rest = sse.AppendType(rest, d.event)
+		rest, _ = sse.AppendType(rest, d.event) // decode has checked it
 	}
 	rest = sse.AppendRetry(rest, d.retry)
 	rest = sse.AppendData(rest, d.data)
