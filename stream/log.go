@@ -27,10 +27,15 @@ type Log interface {
 	// by one index. Errors: ErrUnsynced, ErrBehind, ErrForked.
 	Read(dst []*Frame, p Position, max int) ([]*Frame, error)
 
-	// Common returns the newest position that the history of an epoch has in
-	// common with today's. A reader at or before it has lost nothing by the
-	// fork; one beyond it starts again there.
-	Common(epoch uint32) ID
+	// Fork tells a reader of an earlier epoch where it goes on in today's.
+	Fork(epoch uint32) Fork
+}
+
+// Fork is how a history ended and another began in its place, as after a
+// fail-over to a copy that lagged.
+type Fork struct {
+	Common  ID // the newest position known to be in both; a reader at or before it has lost nothing
+	Restart ID // a reader beyond Common goes on from here, or from its own position if that is earlier
 }
 
 // LogState is where a Log stands.
@@ -53,7 +58,7 @@ var (
 	// pod was faster, or the history was lost: the Replayer tells.
 	ErrAhead = errors.New("stream: position is beyond the log")
 	// ErrForked: the history that the position belongs to has ended. See
-	// Log.Common.
+	// Log.Fork.
 	ErrForked = errors.New("stream: position is of an earlier history")
 )
 

@@ -9,7 +9,7 @@ import "fmt"
 //	Gap         the position before the first  from the first entry that is left;
 //	            entry that is left             what came between is gone
 //	Reset       the position, or the end of    after Start; they may not be what
-//	            the history if that is earlier followed the position once
+//	            the history if nothing follows followed the position once
 type Page struct {
 	Verdict Verdict
 	Start   ID

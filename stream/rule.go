@@ -68,10 +68,14 @@ func okElse(ok bool, v Verdict) Verdict {
 }
 
 // Start returns the position after which delivery goes on once the rule has
-// spoken: the position itself, or the end of the history if that is earlier.
+// said Reset: the position itself if entries follow it, else the end of the
+// history.
 func Start(at ID, s Info) ID {
-	if !s.Exists {
+	switch {
+	case !s.Exists:
 		return ID{}
+	case at.Less(s.Last):
+		return at
 	}
-	return MinID(at, s.LastGenerated)
+	return s.LastGenerated
 }

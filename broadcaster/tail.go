@@ -1,0 +1,232 @@
+package broadcaster
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/ssegateway/sse-gateway/stream"
+)
+
+// tail follows one topic for all its connections. It is a state machine:
+// wake, begin and finish change its state and do nothing else, so that the
+// simulation runs it without Redis, goroutines or time.
+//
+//	         wake            begin                 finish
+//	idle ───────────► dirty ───────► reading ─────────────────► idle
+//	                   ▲                 │  more, error, or dirty again
+//	                   └─────────────────┘
+//
+// Why no event is missed: an entry added before a read starts is in that
+// read; one added later is announced after dirty was cleared, since begin
+// clears it and finish does not. Every read begins at the entry that was read
+// last, and that entry's presence in the answer proves that nothing was
+// trimmed, deleted or forked in between.
+type tail struct {
+	topic    stream.Topic
+	maxBytes int // of the window
+	maxEntry int // of an entry
+
+	mu      sync.Mutex
+	win     window
+	synced  bool   // win.head is a position in the stream
+	dirty   bool   // there may be something new
+	queued  bool   // waits for the flusher
+	reading bool   // a read is under way
+	forking bool   // the last read found another history
+	closed  bool   // the newest entry closes the topic
+	fault   string // why the topic cannot be read
+	avg     int    // bytes of an entry, a moving average
+	idle    bool   // nobody follows; the hub's, see hub.linger
+
+	subs subscribers
+}
+
+// plan is a read that a tail asks for.
+type plan struct {
+	head bool      // the position of the end, not entries
+	at   stream.ID // else: entries after this position, and its verdict
+	avg  int       // expected bytes of an entry
+}
+
+// result is what a read brought.
+type result struct {
+	head stream.Info
+	page stream.Page
+	err  error
+}
+
+// effect is what a finished read changed, for those who count and log.
+type effect struct {
+	again  bool // the tail must be queued again
+	events int  // frames added that are sent
+	bytes  int  // change of the window's size
+	gap    bool
+	reset  bool
+	faults []*frame // entries that cannot be sent
+	newest stream.ID
+	failed string // set when the topic's fault changed to this
+}
+
+// wake says that there may be something new. It reports whether the tail must
+// be queued.
+func (t *tail) wake() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.dirty = true
+	return t.enqueue()
+}
+
+// enqueue marks the tail as queued, unless it is, or is being read: then
+// finish tells.
+func (t *tail) enqueue() bool {
+	if t.queued || t.reading {
+		return false
+	}
+	t.queued = true
+	return true
+}
+
+// begin starts a read.
+func (t *tail) begin() plan {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.queued, t.dirty, t.reading = false, false, true
+	at := t.win.head
+	if t.forking {
+		at = t.win.start
+	}
+	return plan{head: !t.synced, at: at, avg: t.avg}
+}
+
+// finish takes the result of the read that begin planned.
+func (t *tail) finish(p plan, r result) (e effect) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := t.win.bytes
+	t.reading = false
+	switch {
+	case r.err != nil:
+		e.failed = t.fail(r.err)
+		if t.fault == "" { // nobody will say when the network is back
+			t.dirty = true
+		}
+	case p.head:
+		t.fault = ""
+		t.synced = true
+		t.closed = r.head.Closed
+		t.win.reset(r.head.LastGenerated, true)
+	default:
+		t.fault = ""
+		t.take(r.page, &e)
+	}
+	t.win.evict(t.maxBytes)
+	e.bytes = t.win.bytes - before
+	e.again = t.dirty && t.enqueue()
+	return e
+}
+
+// fail notes why the topic cannot be read, and returns it if it is new.
+func (t *tail) fail(err error) string {
+	var wrong *stream.WrongTypeError
+	if !errors.As(err, &wrong) {
+		t.fault = ""
+		return ""
+	}
+	if t.fault == wrong.Error() {
+		return ""
+	}
+	t.fault = wrong.Error()
+	return t.fault
+}
+
+// take adds a page to the window.
+func (t *tail) take(p stream.Page, e *effect) {
+	switch {
+	case t.forking:
+		// Read again from the window's start: the position at which the two
+		// histories part is where everybody beyond it has to go on.
+		t.forking = false
+		t.win.fork(t.win.agree(p), t.win.start, p)
+		e.reset = true
+		t.dirty = true
+		return
+	case p.Verdict == stream.Reset && t.win.len() > 0:
+		t.forking = true
+		t.dirty = true
+		return
+	case p.Verdict == stream.Reset:
+		// Nothing is left to compare with: whoever read the old history must
+		// be told.
+		t.win.fork(stream.Fork{Restart: p.Start}, t.win.head, p)
+		t.closed = false
+		e.reset = true
+	case p.Verdict == stream.Gap:
+		t.win.append(stream.GapFrame(t.win.head, p.Start))
+		e.gap = true
+	}
+	for _, entry := range p.Entries {
+		f := stream.Encode(entry, t.maxEntry)
+		t.win.append(f)
+		t.closed = f.Close
+		if f.Kind == stream.KindSkip {
+			e.faults = append(e.faults, f)
+		} else {
+			e.events++
+		}
+		t.avg += (entry.Size() + 64 - t.avg) / 4
+		e.newest = f.ID
+	}
+	t.dirty = t.dirty || p.More
+}
+
+// evictAll empties the window when the pod is short of memory. Readers that
+// are behind read from the Replayer. It returns the bytes freed.
+func (t *tail) evictAll() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.win.bytes
+	t.win.evict(0)
+	return n
+}
+
+// The stream.Log that connections read.
+
+// State returns where the log stands.
+func (t *tail) State() stream.LogState {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return stream.LogState{
+		Synced: t.synced,
+		Head:   stream.Position{ID: t.win.head, Epoch: t.win.epoch, Index: t.win.next()},
+		Start:  t.win.start,
+		Closed: t.closed,
+		Fault:  t.fault,
+	}
+}
+
+// Seek finds an id in the window.
+func (t *tail) Seek(id stream.ID) (stream.Position, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.synced {
+		return stream.Position{}, stream.ErrUnsynced
+	}
+	return t.win.seek(id)
+}
+
+// Read returns frames after a position.
+func (t *tail) Read(dst []*stream.Frame, p stream.Position, max int) ([]*stream.Frame, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.synced {
+		return dst, stream.ErrUnsynced
+	}
+	return t.win.read(dst, p, max)
+}
+
+// Fork tells a reader of an earlier epoch where it goes on.
+func (t *tail) Fork(epoch uint32) stream.Fork {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.win.since(epoch)
+}

@@ -1,0 +1,146 @@
+package broadcaster
+
+import (
+	"slices"
+	"sort"
+
+	"github.com/ssegateway/sse-gateway/stream"
+)
+
+// window is the newest part of a topic's log: frames in the order of their
+// ids, bounded in bytes. It is data without a lock; the tail has that.
+//
+//	start        frames                               head
+//	  │   ┌───────┬───────┬───────┬───────┐            │
+//	  └──►│ first │ +1    │ +2    │ …     │◄── last.ID ┘
+//	      └───────┴───────┴───────┴───────┘
+//
+// Each frame has an index that is never used again, so a reader's position
+// tells at once whether the window still holds what follows it.
+type window struct {
+	start  stream.ID // the position before the first frame
+	sure   bool      // start is a position of this history, so readers can join there
+	head   stream.ID // the position after the last
+	first  uint64    // index of the first frame
+	frames []*stream.Frame
+	off    int // frames[:off] have been evicted
+	bytes  int
+
+	epoch uint32        // of the history in the window
+	forks []stream.Fork // forks[e] is how epoch e ended
+}
+
+func (w *window) len() int        { return len(w.frames) - w.off }
+func (w *window) next() uint64    { return w.first + uint64(w.len()) }
+func (w *window) at(i int) *frame { return w.frames[w.off+i] }
+
+type frame = stream.Frame
+
+// reset empties the window and puts it at a position, which is sure if the
+// history has it.
+func (w *window) reset(at stream.ID, sure bool) {
+	w.first = w.next()
+	w.frames, w.off, w.bytes = nil, 0, 0
+	w.start, w.head, w.sure = at, at, sure
+}
+
+// fork ends the history in the window. The next one is read from f.Restart on,
+// which is a position of the new history unless it is where the read of p
+// began and the entry was not there.
+func (w *window) fork(f stream.Fork, at stream.ID, p stream.Page) {
+	w.forks = append(w.forks, f)
+	w.epoch++
+	w.reset(f.Restart, f.Restart != at || p.Verdict == stream.Contiguous)
+}
+
+// since returns what all forks since an epoch left in common.
+func (w *window) since(epoch uint32) stream.Fork {
+	all := stream.Fork{Common: stream.MaxID, Restart: stream.MaxID}
+	for _, f := range w.forks[min(int(epoch), len(w.forks)):] {
+		all.Common = stream.MinID(all.Common, f.Common)
+		all.Restart = stream.MinID(all.Restart, f.Restart)
+	}
+	return all
+}
+
+// append adds a frame behind all others.
+func (w *window) append(f *frame) {
+	w.frames = append(w.frames, f)
+	w.bytes += f.Size()
+	w.head = f.ID
+}
+
+// evict drops the oldest frames until at most max bytes are left.
+func (w *window) evict(max int) {
+	for w.bytes > max && w.len() > 0 {
+		f := w.at(0)
+		w.frames[w.off] = nil
+		w.off++
+		w.first++
+		w.bytes -= f.Size()
+		w.start, w.sure = f.ID, true
+	}
+	switch {
+	case w.len() == 0:
+		w.frames, w.off = nil, 0
+	case w.off > 32 && w.off > len(w.frames)/2:
+		n := copy(w.frames, w.frames[w.off:])
+		clear(w.frames[n:])
+		w.frames, w.off = w.frames[:n], 0
+		if cap(w.frames) > 4*n {
+			w.frames = slices.Clip(slices.Clone(w.frames))
+		}
+	}
+}
+
+// seek finds the position of an id from which everything follows.
+func (w *window) seek(id stream.ID) (stream.Position, error) {
+	p := stream.Position{ID: id, Epoch: w.epoch, Index: w.first}
+	if id == w.start && w.sure {
+		return p, nil
+	}
+	if w.head.Less(id) {
+		return p, stream.ErrAhead
+	}
+	i := sort.Search(w.len(), func(i int) bool { return !w.at(i).ID.Less(id) })
+	if i == w.len() || w.at(i).ID != id {
+		return p, stream.ErrBehind
+	}
+	p.Index += uint64(i) + 1
+	return p, nil
+}
+
+// read appends to dst the frames after p, of at most max bytes, at least one.
+func (w *window) read(dst []*frame, p stream.Position, max int) ([]*frame, error) {
+	switch {
+	case p.Epoch != w.epoch:
+		return dst, stream.ErrForked
+	case p.Index < w.first:
+		return dst, stream.ErrBehind
+	}
+	for i := int(p.Index - w.first); i < w.len(); i++ {
+		f := w.at(i)
+		if max -= f.Size(); max < 0 && len(dst) > 0 {
+			break
+		}
+		dst = append(dst, f)
+	}
+	return dst, nil
+}
+
+// agree compares the window with a page of another history, read from the
+// window's start, and returns how the two part.
+func (w *window) agree(p stream.Page) stream.Fork {
+	f := stream.Fork{Restart: p.Start}
+	if p.Verdict == stream.Contiguous {
+		f.Common = p.Start
+	}
+	for _, e := range p.Entries {
+		i := sort.Search(w.len(), func(i int) bool { return !w.at(i).ID.Less(e.ID) })
+		if i == w.len() || w.at(i).ID != e.ID {
+			break
+		}
+		f.Common, f.Restart = e.ID, e.ID
+	}
+	return f
+}
