@@ -1,8 +1,10 @@
 package broadcaster
 
 import (
+	"container/list"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/ssegateway/sse-gateway/stream"
 )
@@ -28,17 +30,24 @@ type tail struct {
 
 	mu      sync.Mutex
 	win     window
-	synced  bool   // win.head is a position in the stream
-	dirty   bool   // there may be something new
-	queued  bool   // waits for the flusher
-	reading bool   // a read is under way
-	forking bool   // the last read found another history
-	closed  bool   // the newest entry closes the topic
-	fault   string // why the topic cannot be read
-	avg     int    // bytes of an entry, a moving average
-	idle    bool   // nobody follows; the hub's, see hub.linger
+	synced  bool      // win.head is a position in the stream
+	dirty   bool      // there may be something new
+	queued  bool      // waits for the flusher
+	reading bool      // a read is under way
+	forking bool      // the last read found another history
+	closed  bool      // the newest entry closes the topic
+	fault   string    // why the topic cannot be read
+	avg     int       // bytes of an entry, a moving average
+	logged  time.Time // when an entry that cannot be sent was last logged
 
 	subs subscribers
+
+	idleSince time.Time // nobody follows since; zero if somebody does. Guarded by hub.mu
+
+	// Guarded by budget.mu.
+	place   *list.Element // in budget.order
+	counted int           // bytes of the window in budget.used
+	dropped bool          // no longer followed, and not counted
 }
 
 // plan is a read that a tail asks for.
@@ -59,7 +68,7 @@ type result struct {
 type effect struct {
 	again  bool // the tail must be queued again
 	events int  // frames added that are sent
-	bytes  int  // change of the window's size
+	grown  bool // the window holds more or less than before
 	gap    bool
 	reset  bool
 	faults []*frame // entries that cannot be sent
@@ -107,9 +116,6 @@ func (t *tail) finish(p plan, r result) (e effect) {
 	switch {
 	case r.err != nil:
 		e.failed = t.fail(r.err)
-		if t.fault == "" { // nobody will say when the network is back
-			t.dirty = true
-		}
 	case p.head:
 		t.fault = ""
 		t.synced = true
@@ -120,16 +126,19 @@ func (t *tail) finish(p plan, r result) (e effect) {
 		t.take(r.page, &e)
 	}
 	t.win.evict(t.maxBytes)
-	e.bytes = t.win.bytes - before
+	e.grown = t.win.bytes != before
 	e.again = t.dirty && t.enqueue()
 	return e
 }
 
-// fail notes why the topic cannot be read, and returns it if it is new.
-func (t *tail) fail(err error) string {
+// fail notes why a read failed. A key of a wrong type is the topic's fault,
+// returned if it is new, and read again when something happens to the key. All
+// else is the network's: nobody will say when it is back, so the tail stays
+// dirty.
+func (t *tail) fail(err error) (fault string) {
 	var wrong *stream.WrongTypeError
 	if !errors.As(err, &wrong) {
-		t.fault = ""
+		t.dirty = true
 		return ""
 	}
 	if t.fault == wrong.Error() {
@@ -187,6 +196,38 @@ func (t *tail) evictAll() int {
 	n := t.win.bytes
 	t.win.evict(0)
 	return n
+}
+
+func (t *tail) size() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.win.bytes
+}
+
+// quiet reports whether no read is wanted or under way, and if so, the
+// position that the tail has; nil if it has none.
+func (t *tail) quiet() (at *stream.ID, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.queued || t.reading {
+		return nil, false
+	}
+	if t.synced && t.fault == "" {
+		head := t.win.head
+		at = &head
+	}
+	return at, true
+}
+
+// mayLog allows one line a minute about entries that cannot be sent.
+func (t *tail) mayLog(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Sub(t.logged) < time.Minute {
+		return false
+	}
+	t.logged = now
+	return true
 }
 
 // The stream.Log that connections read.
