@@ -1,0 +1,179 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ssegateway/sse-gateway/integration/rig"
+)
+
+// fleet is the pods behind the load balancer that the clients are: each picks
+// one for each connection, as it comes.
+type fleet struct {
+	start func(context.Context) (*rig.Pod, error)
+
+	mu   sync.Mutex
+	pods []*rig.Pod // in service
+	all  []*rig.Pod // ever started
+}
+
+func startFleet(t *testing.T, n int, path, redisURL string, env ...string) *fleet {
+	t.Helper()
+	f := &fleet{start: func(ctx context.Context) (*rig.Pod, error) { return rig.NewPod(ctx, path, redisURL, env...) }}
+	t.Cleanup(func() {
+		for _, p := range f.all {
+			p.Discard(t)
+		}
+	})
+	for range n {
+		if err := f.add(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range f.pods {
+		p.AwaitReady(t)
+	}
+	return f
+}
+
+func (f *fleet) add(ctx context.Context) error {
+	p, err := f.start(ctx)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p != nil {
+		f.all = append(f.all, p)
+	}
+	if err == nil {
+		f.pods = append(f.pods, p)
+	}
+	return err
+}
+
+// pick returns a pod in service.
+func (f *fleet) pick(n uint64) *rig.Pod {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.pods[n%uint64(len(f.pods))]
+}
+
+// replace starts a new pod and then takes an old one out of service. It does
+// not wait until the new one is ready, so clients meet it before that.
+func (f *fleet) replace(ctx context.Context, old *rig.Pod) error {
+	if err := f.add(ctx); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, p := range f.pods {
+		if p == old {
+			f.pods = append(f.pods[:i], f.pods[i+1:]...)
+		}
+	}
+	return nil
+}
+
+// faultCounts is how often each fault was done. Of killed connections it
+// counts the connections.
+type faultCounts map[faultKind]int
+
+// breakThings follows the schedule of faults.
+func (p *proof) breakThings(ctx context.Context) error {
+	begin := time.Now()
+	p.faults = make(faultCounts)
+	var drained []*rig.Pod
+	for _, f := range p.plan.faults {
+		if !pause(ctx, time.Until(begin.Add(f.at))) {
+			return ctx.Err()
+		}
+		n, err := 1, error(nil)
+		switch f.kind {
+		case killPod: // the dead one stays in service until it is replaced
+			victim := p.fleet.pick(f.pick)
+			victim.Kill()
+			err = p.fleet.replace(ctx, victim)
+		case drainPod:
+			victim := p.fleet.pick(f.pick)
+			drained = append(drained, victim)
+			err = errors.Join(victim.Signal(syscall.SIGTERM), p.fleet.replace(ctx, victim))
+		case freezePod:
+			victim := p.fleet.pick(f.pick)
+			err = victim.Signal(syscall.SIGSTOP)
+			pause(ctx, f.last)
+			err = errors.Join(err, victim.Signal(syscall.SIGCONT))
+		case killPubSub:
+			n, err = p.killConnections(ctx, "TYPE", "pubsub")
+		case killNormal:
+			n, err = p.killConnections(ctx, "TYPE", "normal")
+		case killOne:
+			n, err = p.killOneConnection(ctx, f.pick)
+		case killRedis:
+			err = p.redis.Down(ctx)
+			pause(ctx, f.last)
+			err = errors.Join(err, p.redis.Up(ctx))
+		case freezeRedis:
+			err = p.redis.Freeze(ctx)
+			pause(ctx, f.last)
+			err = errors.Join(err, p.redis.Thaw(ctx))
+		}
+		if err != nil {
+			return fmt.Errorf("%s at %v: %w", f.kind, f.at, err)
+		}
+		p.faults[f.kind] += n
+	}
+	for _, pod := range drained {
+		if code, err := pod.Wait(ctx); err != nil || code != 0 {
+			return fmt.Errorf("%s was terminated and should exit with 0: exit code %d, %w\n%s", pod.Name, code, err, pod.Log.Tail(40))
+		}
+	}
+	return nil
+}
+
+// killConnections kills all connections that fit a filter of CLIENT KILL: the
+// pods', and the test's own publishers'.
+func (p *proof) killConnections(ctx context.Context, filter ...string) (int, error) {
+	admin := p.admin()
+	defer func() { _ = admin.Close() }()
+	n, err := admin.ClientKillByFilter(ctx, append(filter, "SKIPME", "yes")...).Result()
+	return int(n), err
+}
+
+// killOneConnection kills one of all connections.
+func (p *proof) killOneConnection(ctx context.Context, pick uint64) (int, error) {
+	admin := p.admin()
+	defer func() { _ = admin.Close() }()
+	list, err := admin.ClientList(ctx).Result()
+	if err != nil {
+		return 0, err
+	}
+	var ids []string
+	for line := range strings.Lines(list) {
+		for field := range strings.FieldsSeq(line) {
+			if id, ok := strings.CutPrefix(field, "id="); ok {
+				ids = append(ids, id)
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return 0, errors.New("CLIENT LIST names nobody, not even us")
+	}
+	id := ids[pick%uint64(len(ids))]
+	if _, err := strconv.ParseInt(id, 10, 64); err != nil {
+		return 0, fmt.Errorf("CLIENT LIST: %w", err)
+	}
+	n, err := admin.ClientKillByFilter(ctx, "ID", id, "SKIPME", "yes").Result()
+	return int(n), err
+}
+
+// admin returns a client whose connection no earlier fault has touched.
+func (p *proof) admin() *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: p.redis.Addr, MaxRetries: -1, PoolSize: 1})
+}
