@@ -110,6 +110,7 @@ func (c *Client) Run(ctx context.Context, handle func(sse.Event) error) error {
 		switch err {
 		case errRestart:
 			c.backoff.reset()
+			failures = 0
 		case nil: // the pause is over
 		case errNoContent, ErrClosed:
 			return nil

@@ -269,3 +269,31 @@ func TestManyRunsLeaveNoGoroutine(t *testing.T) {
 	s.CloseClientConnections()
 	goleak.VerifyNone(t, before)
 }
+
+func TestATransportThatIgnoresItsContextIsEndedAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &network{steps: []step{deaf("id: 1\ndata: a\n\n")}}
+		c, err := client.New("http://test/", client.HTTPClient(&http.Client{Transport: n}),
+			client.ReadTimeout(time.Minute), client.Jitter(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		r := run(t.Context(), c)
+		<-r.events
+		synctest.Wait()
+		c.Restart()
+		<-r.events
+		if time.Since(start) != 0 {
+			t.Errorf("Restart took %v", time.Since(start))
+		}
+		<-r.events // after the time-out and a pause
+		if took := time.Since(start); took != time.Minute+client.DefaultInitialRetry {
+			t.Errorf("the time-out and a pause took %v", took)
+		}
+		c.Close()
+		if err := <-r.result; err != nil || len(n.times) != 3 || n.open != 0 {
+			t.Errorf("got %v after %d requests, %d of them open", err, len(n.times), n.open)
+		}
+	})
+}

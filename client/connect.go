@@ -125,6 +125,8 @@ func (s *stream) exchange(ctx context.Context, cancel context.CancelCauseFunc, h
 		return fmt.Errorf("client: %s: %w", name(req), withoutURL(err))
 	}
 	defer resp.Body.Close()
+	// Not every transport ends a Read when the context ends: that of js/wasm only heeds Close.
+	defer context.AfterFunc(ctx, func() { resp.Body.Close() })()
 	if err := check(req, resp, cancel); err != nil {
 		return err
 	}

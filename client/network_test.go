@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,6 +76,21 @@ func brings(pieces ...any) step {
 	}
 }
 
+// deaf is a stream that brings text, then nothing, and does not heed its context, only Close.
+func deaf(text string) step {
+	return func(n *network, r *http.Request) (*http.Response, error) {
+		pr, pw := io.Pipe()
+		go io.WriteString(pw, text)
+		n.open++
+		return &http.Response{
+			StatusCode: 200,
+			Header:     http.Header{"Content-Type": {sse.ContentType}},
+			Request:    r,
+			Body:       &counted{Reader: pr, n: n, close: pr.Close},
+		}, nil
+	}
+}
+
 type after time.Duration
 
 type slow struct {
@@ -109,14 +125,15 @@ func (n *network) body(r *http.Request, body io.Reader) io.ReadCloser {
 
 type counted struct {
 	io.Reader
-	n      *network
-	closed bool
+	n     *network
+	close func() error // may be nil
+	once  sync.Once
 }
 
 func (c *counted) Close() error {
-	if !c.closed {
-		c.closed = true
-		c.n.open--
+	c.once.Do(func() { c.n.open-- })
+	if c.close != nil {
+		return c.close()
 	}
 	return nil
 }

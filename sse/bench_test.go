@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -39,13 +40,18 @@ func BenchmarkDecode(b *testing.B) {
 		{"100lines", strings.Repeat("0123456789\n", 100), "\n"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			one, err := sse.Append(nil, sse.Event{ID: "1712000000000-0", Type: "order.added", Data: c.data})
-			if err != nil {
-				b.Fatal(err)
+			const ids = 100 // a stream's ids differ, so each costs a string
+			var all []byte
+			for n := range ids {
+				var err error
+				all, err = sse.Append(all, sse.Event{ID: fmt.Sprint("17120000000", 10+n, "-0"), Type: "order.added", Data: c.data})
+				if err != nil {
+					b.Fatal(err)
+				}
 			}
-			one = bytes.ReplaceAll(one, []byte("\n"), []byte(c.end))
-			dec := sse.NewDecoder(&repeat{data: one})
-			b.SetBytes(int64(len(one)))
+			all = bytes.ReplaceAll(all, []byte("\n"), []byte(c.end))
+			dec := sse.NewDecoder(&repeat{data: all})
+			b.SetBytes(int64(len(all) / ids))
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := dec.Decode(); err != nil {
