@@ -59,7 +59,7 @@ func TestValuesAreRead(t *testing.T) {
 		"OTEL_SERVICE_NAME=events", "OTEL_RESOURCE_ATTRIBUTES=env=prod, team=a%2Cb ,", "OTEL_SOMETHING=else")
 	want := Attributes{{"env", "prod"}, {"team", "a,b"}}
 	if c.Addr != "[::1]:0" || !c.Dev || c.MaxEntryBytes != 64<<10 || c.RingBytes != 128<<10 || c.Lifetime != 90*time.Minute ||
-		len(c.AllowedOrigins) != 2 || c.Level() != slog.LevelDebug || c.LameDuck != time.Second || c.Linger != 30*time.Second ||
+		len(c.AllowedOrigins) != 2 || c.Level() != slog.LevelDebug || c.LameDuck != time.Second || c.Linger != 15*time.Second ||
 		c.ServiceName != "events" || !reflect.DeepEqual(c.ResourceAttrs, want) {
 		t.Errorf("got %+v", c)
 	}
@@ -111,7 +111,7 @@ func TestWrongValuesNameTheVariableTheValueAndWhatIsAllowed(t *testing.T) {
 		{"SSE_RING_BYTES=1", in(sizes, "64KiB to 4GiB")},
 		{"SSE_RING_TOTAL_BYTES=-1MiB", in(sizes, "1MiB to 1TiB")},
 		{"SSE_HISTORY_BYTES=9999999TiB", in(sizes, "1MiB to 1TiB")},
-		{"SSE_LINGER=2h", in(durations, "0s to 1h")},
+		{"SSE_LINGER=2h", in(durations, "1s to 1h")},
 		{"SSE_LAME_DUCK=1h", in(durations, "0s to 10m")},
 		{"SSE_DRAIN_WINDOW=2h", in(durations, "0s to 1h")},
 		{"SSE_SHUTDOWN_TIMEOUT=0s", in(durations, "1s to 2h")},

@@ -2,6 +2,7 @@ package config
 
 import (
 	"maps"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -112,6 +113,14 @@ func ParseRedis(rawURL string) (*Redis, error) {
 // out of error messages.
 func isParameter(name string) bool {
 	return !strings.ContainsFunc(name, func(c rune) bool { return c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') })
+}
+
+// Addr returns host:port of the first node that the URL names.
+func (r *Redis) Addr() string {
+	if r.url.Port() != "" {
+		return r.url.Host
+	}
+	return net.JoinHostPort(r.url.Hostname(), "6379")
 }
 
 // DB returns the number of the database, 0 in Cluster.
