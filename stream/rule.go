@@ -51,7 +51,8 @@ func Resume(at ID, s Info) Verdict {
 	case s.LastGenerated.Less(at):
 		return Reset
 	case at.IsZero():
-		return okElse(s.Counters && s.Added == s.Length, Gap)
+		// Nothing was ever removed, or nothing could be before the first.
+		return okElse(s.Counters && s.Added == s.Length || s.First == ID{Seq: 1}, Gap)
 	case s.Length == 0, at.Less(s.First):
 		return okElse(s.Length > 0 && at == s.First.Prev(), Gap)
 	case !s.Counters:
