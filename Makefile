@@ -1,0 +1,115 @@
+# What one can do here. Two commands are enough on a new machine:
+#
+#	go run ./cmd/sse-gateway
+#	make test
+#
+# Variables: RUNNER (a command put before the container tests), DURATION (of
+# proof-soak), SCHEDULES (of sim-soak), FUZZTIME (of each fuzz test), V=1 (all
+# that tests say).
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The tools and their versions. A version is changed here and nowhere else.
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo '(devel)')
+COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+LDFLAGS := -X 'main.version=$(VERSION)' -X 'main.commit=$(COMMIT)'
+
+RUNNER    ?=
+DURATION  ?= 10m
+SCHEDULES ?= 10000000
+FUZZTIME  ?= 10s
+
+# In CI no test may skip itself: what was not run must not look green.
+REPORT := go run ./internal/testreport $(if $(CI),-no-skips) $(if $(V),-v)
+
+##@ Use
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Run the gateway with a Redis of its own, in memory
+	go run ./cmd/sse-gateway
+
+.PHONY: build
+build: ## Build bin/sse-gateway
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $(LDFLAGS)" -o bin/sse-gateway ./cmd/sse-gateway
+
+##@ Check
+# The tests with processes and browsers come last and alone: they measure time
+# and need both cores.
+.PHONY: test
+test: test-deps lint ## Lint, and run all tests but those in containers, with the race detector
+	{ rc=0; \
+	  go test -race -json $$(go list ./... | grep -v /integration) || rc=1; \
+	  go test -race -json -p 1 -timeout 15m ./integration/... || rc=1; \
+	  exit $$rc; } | $(REPORT)
+
+# The test's binary is built before RUNNER starts: behind it there may be no
+# network.
+.PHONY: test-containers
+test-containers: ## Run the integration tests against Redis in a container (RUNNER=command to start them with)
+	go test -c -race -tags containers -o bin/integration.test ./integration
+	go build -o bin/sse-gateway-tested ./cmd/sse-gateway
+	TEST_GATEWAY='$(CURDIR)/bin/sse-gateway-tested' $(RUNNER) bash -c \
+	  'cd integration && exec ../bin/integration.test -test.v=test2json -test.timeout 15m' \
+	  | go tool test2json -t -p containers | $(REPORT)
+
+.PHONY: lint
+lint: ## Check formatting, vet and the linters of .golangci.yml
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go run $(GOLANGCI) run
+
+.PHONY: fmt
+fmt: ## Format the source
+	gofmt -w .
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz test for FUZZTIME
+	@go list ./... | while read -r pkg; do \
+	  go test -list '^Fuzz' "$$pkg" | { grep '^Fuzz' || true; } | while read -r name; do \
+	    echo "$$pkg $$name"; \
+	    go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: soak
+soak: sim-soak proof-soak ## Run both for long
+
+.PHONY: sim-soak
+sim-soak: ## Simulate the tail with SCHEDULES seeded schedules
+	SIM_SCHEDULES=$(SCHEDULES) go test -run 'TestTailSimulation$$' -timeout 0 -v ./broadcaster
+
+.PHONY: proof-soak
+proof-soak: ## Prove the promise under faults for DURATION
+	PROOF_DURATION=$(DURATION) go test -run TestPromise -timeout 0 -v ./integration
+
+##@ Set-up
+# Programs of which one will do, and Debian's package. The race detector needs
+# a C compiler.
+DEPS := gcc|clang:build-essential redis-server:redis-server chromium|chromium-browser|google-chrome:chromium firefox-esr|firefox:firefox-esr
+
+.PHONY: test-deps
+test-deps: ## Find what the tests need, or install it where that is possible
+	@missing=(); \
+	for dep in $(foreach d,$(DEPS),'$(d)'); do \
+	  found=; IFS='|' read -ra names <<<"$${dep%%:*}"; \
+	  for name in "$${names[@]}"; do command -v "$$name" >/dev/null && found=1; done; \
+	  [ -n "$$found" ] || missing+=("$${dep##*:}"); \
+	done; \
+	[ $${#missing[@]} -gt 0 ] || exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing $${missing[*]}"; \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$${missing[@]}"; \
+	else \
+	  echo "the tests need $${missing[*]} (names of Debian's packages): install them, then run make test again" >&2; exit 1; \
+	fi
