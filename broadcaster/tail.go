@@ -262,7 +262,12 @@ func (t *tail) Read(dst []*stream.Frame, p stream.Position, max int) ([]*stream.
 	if !t.synced {
 		return dst, stream.ErrUnsynced
 	}
-	return t.win.read(dst, p, max)
+	n := len(dst)
+	dst, err := t.win.read(dst, p, max)
+	if err == nil && len(dst) == n && t.fault != "" {
+		err = stream.ErrUnavailable
+	}
+	return dst, err
 }
 
 // Fork tells a reader of an earlier epoch where it goes on.

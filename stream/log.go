@@ -24,7 +24,8 @@ type Log interface {
 
 	// Read appends to dst the frames after p, as many as take at most max
 	// bytes, but at least one if there is one. Each frame moves the position
-	// by one index. Errors: ErrUnsynced, ErrBehind, ErrForked.
+	// by one index. Errors: ErrUnsynced, ErrBehind, ErrForked, and
+	// ErrUnavailable if there is nothing to read.
 	Read(dst []*Frame, p Position, max int) ([]*Frame, error)
 
 	// Fork tells a reader of an earlier epoch where it goes on in today's.
@@ -60,6 +61,8 @@ var (
 	// ErrForked: the history that the position belongs to has ended. See
 	// Log.Fork.
 	ErrForked = errors.New("stream: position is of an earlier history")
+	// ErrUnavailable: the topic cannot be read for now. LogState.Fault says why.
+	ErrUnavailable = errors.New("stream: topic cannot be read")
 )
 
 // Waker is told that a log it reads may have something new. Wake never

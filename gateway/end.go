@@ -1,0 +1,18 @@
+package gateway
+
+// end is why a stream ended. Every end has one, and it is a metric's label.
+type end string
+
+const (
+	endClient   end = "client"        // the client went away
+	endTimeout  end = "write_timeout" // the client took nothing for too long
+	endWrite    end = "write_error"   // the connection broke
+	endDrain    end = "drain"         // this pod is going away
+	endLifetime end = "lifetime"      // the connection was as old as it may get
+	endForced   end = "forced"        // somebody unregistered it
+	endShutdown end = "shutdown"      // the broadcaster was closed
+	endBehind   end = "behind"        // what was half sent is no longer to be had
+)
+
+// ends are all reasons, for the metrics.
+var ends = []end{endClient, endTimeout, endWrite, endDrain, endLifetime, endForced, endShutdown, endBehind}

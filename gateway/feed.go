@@ -1,0 +1,304 @@
+package gateway
+
+import (
+	"errors"
+
+	"github.com/ssegateway/sse-gateway/replayer"
+	"github.com/ssegateway/sse-gateway/stream"
+)
+
+// feed is a session's reading of one topic: first from the history, as far as
+// the client is behind, then from the log that all connections share.
+//
+//	joining ──────────────── the log's head ─────────────────┐
+//	seeking ── history.seek ──► resuming ── log.Seek ────────► live
+//	                             ▲ ▲    │ behind: pages         │
+//	                             │ └────┘                       │
+//	                             └── behind, or history forked ─┘
+type feed struct {
+	topic stream.Topic
+	log   stream.Log
+	pos   stream.Position // what the client has been sent
+	since *replayer.Since // seeking
+	fault string          // that the client has been told of
+
+	step    step
+	stuck   bool // live: what comes next is not an event, and step deals with it
+	checked bool // resuming, ahead of the log: the position was found to exist
+	told    bool // resuming: the client was told that history is gone up to this position
+}
+
+type step uint8
+
+const (
+	joining  step = iota // waits for the log's first position
+	seeking              // waits for the position of since
+	resuming             // has a position, which is to be found in log or history
+	live                 // has a position in the log
+)
+
+func (f *feed) placed() bool { return f.step >= resuming }
+
+// resume continues after id, wherever that is.
+func (f *feed) resume(id stream.ID) {
+	f.pos = stream.Position{ID: id}
+	f.step, f.stuck, f.checked, f.told = resuming, false, false, false
+}
+
+// moved notes that the client has been sent the frame after pos.
+func (f *feed) moved(id stream.ID) {
+	f.pos.ID = id
+	f.pos.Index++
+	f.checked, f.told = false, false
+}
+
+// step moves all feeds that can move without sending, and puts the control
+// events that this takes into the outbox.
+func (s *session) step(b *batch) {
+	for i := range s.feeds {
+		f := &s.feeds[i]
+		for len(s.out) < maxOutbox && (f.step != live || f.stuck) && s.stepFeed(b, i) {
+		}
+	}
+}
+
+// stepFeed moves one feed by one step. It reports whether it moved.
+func (s *session) stepFeed(b *batch, i int) (moved bool) {
+	f := &s.feeds[i]
+	switch f.step {
+	case joining:
+		return s.join(i)
+	case seeking:
+		id, ok := s.g.history.seek(f.topic, *f.since, s)
+		if ok {
+			f.resume(id)
+			s.at(i, id)
+		}
+		return ok
+	}
+	if !s.opened {
+		return false // what is gone is told after the first block
+	}
+	if f.step == resuming {
+		return s.place(b, i)
+	}
+	frames, err := f.log.Read(b.frames[:0], f.pos, 1)
+	b.frames = frames
+	f.stuck = err != nil || len(frames) > 0 && frames[0].Kind != stream.KindEvent
+	switch {
+	case errors.Is(err, stream.ErrForked):
+		s.fork(b, i)
+	case errors.Is(err, stream.ErrUnavailable):
+		f.stuck = false
+		s.tellFault(b, i)
+		return false
+	case err != nil:
+		f.resume(f.pos.ID)
+	case f.stuck:
+		s.pass(b, i, frames[0])
+	}
+	return f.step != live || f.stuck
+}
+
+// pass moves a feed past a frame that is not sent as an event.
+func (s *session) pass(b *batch, i int, fr *stream.Frame) {
+	from := s.feeds[i].pos.ID
+	s.feeds[i].moved(fr.ID)
+	s.at(i, fr.ID)
+	if fr.Kind == stream.KindGap {
+		s.tell(b, i, controlGap, lossData{Topic: s.feeds[i].topic, From: &from, To: fr.ID})
+	}
+}
+
+// stepPart looks for the rest of a frame that was sent in part, which may
+// have left the log meanwhile. It reports whether it moved.
+func (s *session) stepPart(i int) (moved bool) {
+	f := &s.feeds[i]
+	if f.step == live {
+		_, err := f.log.Read(nil, f.pos, 1)
+		if err == nil || errors.Is(err, stream.ErrUnavailable) {
+			return false
+		}
+		f.resume(f.pos.ID) // in another history its entry will be missing
+		return true
+	}
+	if p, err := f.log.Seek(f.pos.ID); err == nil {
+		f.pos, f.step = p, live
+		return true
+	}
+	if pg := s.page(f); pg != nil && (pg.at == f.pos.ID && pg.verdict != stream.Contiguous || pg.after(f.pos.ID) == len(pg.frames)) {
+		s.end(endBehind)
+		return true
+	}
+	return false
+}
+
+// join takes the log's head for the position of a client that has none.
+func (s *session) join(i int) bool {
+	f := &s.feeds[i]
+	st := f.log.State()
+	switch {
+	case st.Synced:
+		f.pos, f.step = st.Head, live
+	case st.Fault != "":
+		// Nothing can be read under this key. The client's other topics do
+		// not wait for it.
+		f.resume(stream.ID{})
+	default:
+		return false
+	}
+	s.at(i, f.pos.ID)
+	return true
+}
+
+// place looks for a position in the log, and in the history if it is not there.
+func (s *session) place(b *batch, i int) (moved bool) {
+	f := &s.feeds[i]
+	p, err := f.log.Seek(f.pos.ID)
+	switch {
+	case err == nil:
+		f.pos, f.step = p, live
+		return true
+	case errors.Is(err, stream.ErrUnsynced):
+		s.tellFault(b, i)
+		return false
+	case errors.Is(err, stream.ErrAhead) && f.checked:
+		return false // the log will come past it
+	}
+	pg := s.page(f)
+	if pg == nil {
+		return false
+	}
+	if pg.at == f.pos.ID && pg.verdict != stream.Contiguous && !f.told {
+		s.lost(b, i, pg.verdict, pg.start)
+		return true
+	}
+	if first := pg.after(f.pos.ID); first < len(pg.frames) {
+		if fr := pg.frames[first]; fr.Kind != stream.KindEvent {
+			s.pass(b, i, fr)
+			return true
+		}
+		return false // fill sends it
+	}
+	// Nothing is left on the page, and it goes as far as was asked for.
+	if f.pos.ID.Less(pg.covers) {
+		f.resume(pg.covers)
+		s.at(i, pg.covers)
+		return true
+	}
+	f.checked = true
+	return false
+}
+
+// lost tells the client that history is gone, and goes on after id.
+func (s *session) lost(b *batch, i int, v stream.Verdict, id stream.ID) {
+	f := &s.feeds[i]
+	from := f.pos.ID
+	f.resume(id)
+	f.told = true
+	s.at(i, id)
+	kind := controlReset
+	if v == stream.Gap {
+		kind = controlGap
+	}
+	s.tell(b, i, kind, lossData{Topic: f.topic, From: &from, To: id})
+}
+
+// page returns the history's page that goes on after the feed's position, or
+// nil until it is there.
+func (s *session) page(f *feed) *page {
+	st := f.log.State()
+	// Read as far as the log can take over; of a position beyond the log, only
+	// whether it exists.
+	upTo := f.pos.ID
+	switch {
+	case f.pos.ID.Less(st.Start):
+		upTo = st.Start
+	case f.pos.ID.Less(st.Head.ID):
+		upTo = st.Head.ID
+	}
+	return s.g.history.page(f.topic, st.Head.Epoch, f.pos.ID, upTo, s)
+}
+
+// fork takes a feed to the history that has replaced the one it was reading.
+func (s *session) fork(b *batch, i int) {
+	f := &s.feeds[i]
+	fork := f.log.Fork(f.pos.Epoch)
+	if fork.Common.Less(f.pos.ID) {
+		s.lost(b, i, stream.Reset, stream.MinID(f.pos.ID, fork.Restart))
+		return
+	}
+	f.resume(f.pos.ID)
+}
+
+// fill adds the frames of a feed to b. It reports whether there may be more.
+func (s *session) fill(b *batch, i int) (again bool) {
+	f := &s.feeds[i]
+	var frames []*stream.Frame
+	switch f.step {
+	case live:
+		var err error
+		frames, err = f.log.Read(b.frames[:0], f.pos, max(b.max-len(b.buf), 1))
+		b.frames = frames
+		if err != nil {
+			f.stuck = !errors.Is(err, stream.ErrUnavailable) || f.fault == ""
+			return f.stuck
+		}
+		f.fault = ""
+	case resuming:
+		pg := s.page(f)
+		if pg == nil || pg.at == f.pos.ID && pg.verdict != stream.Contiguous && !f.told {
+			return false // step waits for it, or deals with it
+		}
+		frames = pg.frames[pg.after(f.pos.ID):]
+		again = len(frames) > 0
+	}
+	for _, fr := range frames {
+		if fr.Kind != stream.KindEvent {
+			f.stuck = true
+			return true
+		}
+		if b.full() && len(b.marks) > 0 {
+			return true
+		}
+		s.write(b, i, fr)
+	}
+	return again
+}
+
+// write adds one frame to b.
+func (s *session) write(b *batch, i int, f *stream.Frame) {
+	t := s.feeds[i].topic
+	s.at(i, f.ID)
+	if s.vector == nil {
+		if b.frame {
+			b.buf = append(b.buf, f.Chunks(s.form, t)...)
+		} else {
+			b.buf = append(b.buf, f.IDLine()...)
+			b.buf = append(b.buf, f.Rest(s.form, t)...)
+		}
+	} else {
+		var line [stream.MaxCursorLen + 8]byte
+		b.put(s.appendIDLine(line[:0], i))
+		if b.frame {
+			b.buf = append(b.buf, f.RestChunk(s.form, t)...)
+		} else {
+			b.buf = append(b.buf, f.Rest(s.form, t)...)
+		}
+	}
+	b.marks = append(b.marks, mark{len(b.buf), i, f.ID})
+}
+
+// appendIDLine appends "id: <cursor>\n", the cursor being the session's
+// position with feed i as the one that has just moved.
+func (s *session) appendIDLine(dst []byte, i int) []byte {
+	dst = s.ids[i].AppendTo(append(dst, "id: "...))
+	if s.vector != nil {
+		if s.suffixOf != i {
+			s.suffix = s.vector.AppendSuffix(s.suffix[:0], i, s.ids)
+			s.suffixOf = i
+		}
+		dst = append(dst, s.suffix...)
+	}
+	return append(dst, '\n')
+}

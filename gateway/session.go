@@ -1,0 +1,277 @@
+package gateway
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"github.com/ssegateway/sse-gateway/broadcaster"
+	"github.com/ssegateway/sse-gateway/sse"
+	"github.com/ssegateway/sse-gateway/stream"
+)
+
+// session is one connection: where its client stands in each of its topics.
+// next and commit are its transport's, never called at the same time; Wake
+// and End may be called from anywhere.
+type session struct {
+	g       *Gateway
+	form    stream.Form
+	control bool // control events are sent
+
+	// Owned by the transport.
+	feeds    []feed
+	vector   *stream.Vector // nil with one topic
+	ids      []stream.ID    // of all feeds, as of the end of the batch being filled
+	suffix   []byte         // of the cursor, for events of feed suffixOf
+	suffixOf int            // -1: to be made anew
+	turn     int            // the feed that is first in the next batch
+	opened   bool           // the first block is in the outbox, or has been sent
+	bad      bool           // the client's cursor was not one
+	out      []byte         // outbox: bytes that are in no log, framed
+	outSent  int
+	part     part // a frame that was sent in part
+	final    bool // the last bytes are in the outbox
+
+	notifier notifier
+	cause    atomic.Pointer[end]
+}
+
+// part is how much of the next frame has been sent already.
+type part struct {
+	feed  int
+	bytes int
+}
+
+// maxOutbox bounds the bytes in no log that wait for a client.
+const maxOutbox = 64 << 10
+
+// newSession makes the session of a subscription. Its feeds are not followed
+// yet.
+func newSession(g *Gateway, sub *subscription) *session {
+	s := &session{
+		g: g, form: sub.form, control: sub.control, bad: sub.badCursor, suffixOf: -1,
+		feeds: make([]feed, len(sub.topics)), ids: make([]stream.ID, len(sub.topics)),
+	}
+	if len(sub.topics) > 1 {
+		s.vector = stream.NewVector(sub.topics)
+	}
+	for i, t := range sub.topics {
+		f := &s.feeds[i]
+		f.topic = t
+		if id, ok := sub.cursor.Position(t, i == 0); ok && sub.hasCursor {
+			f.resume(id)
+			s.ids[i] = id
+		} else if sub.since != nil && !sub.badCursor {
+			f.since, f.step = sub.since, seeking
+		}
+	}
+	return s
+}
+
+// follow subscribes to the session's topics. Positions are asked for at once.
+func (s *session) follow() error {
+	if err := s.g.live.Register(s); err != nil {
+		return err
+	}
+	for i := range s.feeds {
+		log, err := s.g.live.Subscribe(s, s.feeds[i].topic)
+		if err != nil {
+			s.g.live.Unregister(s, false)
+			return err
+		}
+		s.feeds[i].log = log
+	}
+	return nil
+}
+
+// Wake tells the transport that there may be something to send.
+func (s *session) Wake() { s.notifier.notify() }
+
+// End ends the session because the Broadcaster says so.
+func (s *session) End(err error) {
+	switch {
+	case errors.Is(err, broadcaster.ErrForced):
+		s.end(endForced)
+	default:
+		s.end(endShutdown)
+	}
+}
+
+// end ends the session. The first reason counts.
+func (s *session) end(why end) {
+	if s.cause.CompareAndSwap(nil, &why) {
+		s.Wake()
+	}
+}
+
+// ended returns why the session ends; "" if it does not.
+func (s *session) ended() end {
+	if why := s.cause.Load(); why != nil {
+		return *why
+	}
+	return ""
+}
+
+// next fills b with what is to be sent now. It does not move the session:
+// commit does. It never blocks.
+func (s *session) next(b *batch) state {
+	if s.part.bytes > 0 {
+		return s.nextPart(b)
+	}
+	if s.outSent == len(s.out) {
+		s.out, s.outSent = s.out[:0], 0
+		s.fillOutbox(b)
+	}
+	b.buf = append(b.buf, s.out[s.outSent:]...)
+	b.out = len(b.buf)
+	switch {
+	case s.final:
+		return ending
+	case !s.opened:
+		return idle
+	}
+	return s.fillFrames(b, s.turn)
+}
+
+// nextPart goes on with a frame that was sent in part. Nothing may stand
+// inside it.
+func (s *session) nextPart(b *batch) state {
+	i := s.part.feed
+	for len(b.marks) == 0 {
+		if s.ended() != "" {
+			return ending // the client discards the half event
+		}
+		s.fill(b, i)
+		if len(b.marks) == 0 && !s.stepPart(i) {
+			return idle
+		}
+	}
+	state := s.fillFrames(b, i+1)
+	n := s.part.bytes
+	b.buf = b.buf[:copy(b.buf, b.buf[n:])]
+	for m := range b.marks {
+		b.marks[m].end -= n
+	}
+	return state
+}
+
+// fillFrames adds frames of all feeds, beginning with the one whose turn it
+// is, so that a busy topic does not keep the others from being sent.
+func (s *session) fillFrames(b *batch, turn int) state {
+	if len(b.marks) == 0 {
+		s.rewind()
+	}
+	state := idle
+	for n := range s.feeds {
+		if b.full() {
+			return more
+		}
+		if s.fill(b, (turn+n)%len(s.feeds)) {
+			state = more
+		}
+	}
+	return state
+}
+
+// rewind makes ids say again where the client is, after a batch of which not
+// all was sent.
+func (s *session) rewind() {
+	for i := range s.feeds {
+		s.at(i, s.feeds[i].pos.ID)
+	}
+}
+
+// at notes that the position of feed i in the batch is id. A cursor's suffix
+// does not name the feed that it is for, and so outlives its moves.
+func (s *session) at(i int, id stream.ID) {
+	if s.ids[i] == id {
+		return
+	}
+	s.ids[i] = id
+	if s.suffixOf != i {
+		s.suffixOf = -1
+	}
+}
+
+// fillOutbox puts what is in no log into the outbox: the first block, control
+// events, the last words.
+func (s *session) fillOutbox(b *batch) {
+	s.rewind()
+	if s.ended() != "" {
+		s.say(b, s.lastWords(nil))
+		s.final = true
+		return
+	}
+	s.step(b)
+	if s.opened || !s.placed() {
+		return
+	}
+	s.opened = true
+	s.say(b, s.firstBlock(nil))
+	if s.bad {
+		for i := range s.feeds {
+			s.tell(b, i, controlReset, lossData{Topic: s.feeds[i].topic, To: s.ids[i], Reason: reasonCursor})
+		}
+	}
+	s.step(b)
+}
+
+// placed reports whether all feeds have positions.
+func (s *session) placed() bool {
+	for i := range s.feeds {
+		if !s.feeds[i].placed() {
+			return false
+		}
+	}
+	return true
+}
+
+// say appends whole lines to the outbox.
+func (s *session) say(b *batch, p []byte) {
+	if b.frame {
+		s.out = stream.AppendChunk(s.out, p)
+		return
+	}
+	s.out = append(s.out, p...)
+}
+
+// heartbeat puts a comment into the outbox, if nothing else waits there. A
+// comment line without a blank line may stand between events and inside none.
+func (s *session) heartbeat(b *batch) {
+	for i := range s.feeds {
+		s.feeds[i].checked = false // see feed.ahead
+	}
+	if len(s.out) == s.outSent && s.part.bytes == 0 {
+		s.out, s.outSent = s.out[:0], 0
+		s.say(b, sse.AppendComment(nil, ""))
+	}
+}
+
+// commit moves the session past the first n bytes of b, which its last next
+// filled.
+func (s *session) commit(b *batch, n int) {
+	out := min(n, b.out)
+	s.outSent += out
+	n -= out
+	if n == 0 {
+		return
+	}
+	done, end := 0, 0
+	for done < len(b.marks) && b.marks[done].end-b.out <= n {
+		m := b.marks[done]
+		s.feeds[m.feed].moved(m.id)
+		s.turn = (m.feed + 1) % len(s.feeds)
+		end = m.end - b.out
+		done++
+	}
+	if done > 0 {
+		s.part.bytes = 0
+	}
+	s.part.bytes += n - end
+	if done < len(b.marks) {
+		s.part.feed = b.marks[done].feed
+	}
+	s.g.meters.deliveries.Add(int64(done))
+}
+
+// close ends what follow began. Called once, by the owner of the request.
+func (s *session) close() { s.g.live.Unregister(s, false) }
