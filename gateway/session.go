@@ -126,10 +126,10 @@ func (s *session) next(b *batch) state {
 	switch {
 	case s.final:
 		return ending
-	case !s.opened:
-		return idle
+	case s.opened && s.fillFrames(b, s.turn) == more, b.out > 0:
+		return more // behind the outbox there may be another one
 	}
-	return s.fillFrames(b, s.turn)
+	return idle
 }
 
 // nextPart goes on with a frame that was sent in part. Nothing may stand

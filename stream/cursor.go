@@ -156,6 +156,9 @@ func (v *Vector) AppendSuffix(dst []byte, own int, at []ID) []byte {
 			base = min(base, id.Ms)
 		}
 	}
+	if base == math.MaxUint64 {
+		base = 0 // nothing is measured from it, or one position that fits as well
+	}
 	var raw [MaxCursorLen]byte
 	b := append(raw[:0], v.salt)
 	b = append(b, v.hashes[own][:]...)
