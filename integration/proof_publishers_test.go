@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -17,8 +18,10 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/ssegateway/sse-gateway/broadcaster"
 	"github.com/ssegateway/sse-gateway/integration/check"
 	"github.com/ssegateway/sse-gateway/integration/rig"
+	"github.com/ssegateway/sse-gateway/stream"
 )
 
 // send publishes one batch. An id for each event that was acknowledged, in
@@ -48,6 +51,7 @@ func newPublishers(t testing.TB, p *proof) []*publisher {
 	add("xadd", 3, 1, sendRaw(p.redis.Client()))
 	add("pipeline", 1, 20, sendRaw(p.redis.Client()))
 	add("http", 3, 1, sendHTTP(t, p.fleet))
+	add("api", 2, 1, sendAPI(t, p.redis))
 	return all
 }
 
@@ -203,6 +207,30 @@ func sendHTTP(t testing.TB, pods *fleet) send {
 			t.Errorf("POST /publish: want an id in the answer, got %s", body)
 		}
 		return []string{answer.ID}, nil
+	}
+}
+
+// sendAPI is a Go program that embeds the broadcaster, and nothing else.
+func sendAPI(t testing.TB, r *rig.Redis) send {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: r.Addr, MaxRetries: -1})
+	b, err := broadcaster.NewRedis(rdb, broadcaster.RedisOptions{Options: broadcaster.Options{Logger: slog.New(slog.DiscardHandler)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), rig.Patience)
+		defer cancel()
+		if err := errors.Join(b.Close(ctx), rdb.Close()); err != nil {
+			t.Errorf("close the publishing broadcaster: %v", err)
+		}
+	})
+	return func(ctx context.Context, topic, event string, data []string) ([]string, error) {
+		ids, err := b.BroadcastTo(ctx, stream.Message{Event: event, Data: data[0]}, stream.Topic(topic))
+		if err != nil {
+			return nil, err
+		}
+		return []string{ids[0].String()}, nil
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 type Follower struct {
 	t      testing.TB
 	name   string
+	ask    Ask
 	stream *Stream
 	events chan sse.Event
 	beats  chan struct{} // heartbeats, as far as somebody waits for them
@@ -35,7 +36,7 @@ func Follow(t testing.TB, p *Pod, ask Ask) *Follower {
 func FollowAddr(t testing.TB, addr string, ask Ask) *Follower {
 	t.Helper()
 	f := &Follower{
-		t: t, name: strings.Join(ask.Topics, "+") + " at " + addr,
+		t: t, ask: ask, name: strings.Join(ask.Topics, "+") + " at " + addr,
 		events: make(chan sse.Event), beats: make(chan struct{}), ended: make(chan struct{}),
 		LastEventID: ask.LastEventID,
 	}
@@ -88,6 +89,15 @@ func (f *Follower) Close() {
 	}
 }
 
+// Again opens the stream anew on another pod, from where it was.
+func (f *Follower) Again(p *Pod) *Follower {
+	f.t.Helper()
+	f.Close()
+	ask := f.ask
+	ask.LastEventID = f.LastEventID
+	return Follow(f.t, p, ask)
+}
+
 // Header returns the header of the answer.
 func (f *Follower) Header() http.Header { return f.stream.Header }
 
@@ -104,6 +114,21 @@ func (f *Follower) Next() sse.Event {
 		f.t.Fatalf("%s: no event within %v", f.name, Patience)
 	}
 	return sse.Event{}
+}
+
+// NextOrEnd returns the next event, or false at the end of the stream.
+func (f *Follower) NextOrEnd() (sse.Event, bool) {
+	f.t.Helper()
+	select {
+	case e := <-f.events:
+		f.LastEventID = e.ID
+		return e, true
+	case <-f.ended:
+		return sse.Event{}, false
+	case <-time.After(Patience):
+		f.t.Fatalf("%s: neither event nor end within %v", f.name, Patience)
+	}
+	return sse.Event{}, false
 }
 
 // Opened reads the first block, and returns the position in it.

@@ -22,6 +22,8 @@ type Ask struct {
 
 	// Wrap, if set, puts something between the client and its connection.
 	Wrap func(net.Conn) net.Conn
+	// Copy, if set, is written every byte of the stream, decoded or not.
+	Copy io.Writer
 	// OnComment, if set, is called for each comment. A heartbeat is an empty one.
 	OnComment func(text string)
 }
@@ -41,7 +43,7 @@ func (a Ask) Target() string {
 type Stream struct {
 	Status int
 	Header http.Header
-	Body   io.Reader // of an answer that is no event stream
+	Body   io.Reader // for an answer that is no event stream; else Next reads it
 
 	conn net.Conn
 	dec  *sse.Decoder
@@ -89,7 +91,10 @@ func (s *Stream) request(ask Ask, addr string) error {
 	if ask.OnComment != nil {
 		opts = append(opts, sse.OnComment(ask.OnComment))
 	}
-	s.dec = sse.NewDecoder(resp.Body, opts...)
+	if ask.Copy != nil {
+		s.Body = io.TeeReader(s.Body, ask.Copy)
+	}
+	s.dec = sse.NewDecoder(s.Body, opts...)
 	return nil
 }
 
@@ -97,6 +102,9 @@ func (s *Stream) request(ask Ask, addr string) error {
 // a clean end, after which no client comes back; everything else is a broken
 // connection.
 func (s *Stream) Next() (sse.Event, error) { return s.dec.Decode() }
+
+// LastEventID returns what a browser would send when coming back.
+func (s *Stream) LastEventID() string { return s.dec.LastEventID() }
 
 // Close closes the connection.
 func (s *Stream) Close() { _ = s.conn.Close() }
