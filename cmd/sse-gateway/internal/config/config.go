@@ -28,17 +28,17 @@ type Config struct {
 	Addr           string   `env:"SSE_ADDR" envDefault:":8080" embedded:"127.0.0.1:8080" help:"# HTTP: address of the public port: /events, /cursor, /publish"`
 	OpsAddr        string   `env:"SSE_OPS_ADDR" envDefault:":9090" embedded:"127.0.0.1:9090" help:"address of the ops port: /livez, /readyz, /metrics"`
 	Auth           string   `env:"SSE_AUTH" embedded:"anonymous" allow:"anonymous" help:"who may listen and publish; must be chosen, except without REDIS_URL or with SSE_DEV"`
-	Dev            bool     `env:"SSE_DEV" envDefault:"false" help:"for trials, not for production: everybody may do everything, pages on localhost may call"`
-	AllowedOrigins []string `env:"SSE_ALLOWED_ORIGINS" help:"origins of pages that may call with credentials (CORS), separated by commas"`
+	Dev            bool     `env:"SSE_DEV" envDefault:"false" help:"for trials, not for production: everybody may do everything, pages on localhost may call with credentials"`
+	AllowedOrigins []string `env:"SSE_ALLOWED_ORIGINS" help:"origins of pages that may call with credentials (CORS), separated by commas; * allows all, without"`
 	MaxTopics      int      `env:"SSE_MAX_TOPICS" envDefault:"32" allow:"1..32" help:"topics per connection"`
 	MaxConnections int      `env:"SSE_MAX_CONNECTIONS" envDefault:"0" allow:"0..10000000" help:"open streams of this process; 0 is no limit"`
 	MaxEntryBytes  Bytes    `env:"SSE_MAX_ENTRY_BYTES" envDefault:"4MiB" allow:"1KiB..512MiB" help:"largest event: larger ones are refused, and skipped where they stand in a stream"`
 
 	Heartbeat     time.Duration `env:"SSE_HEARTBEAT" envDefault:"15s" allow:"1s..1h" help:"# Streams: a stream that is silent for so long gets a comment"`
 	WriteTimeout  time.Duration `env:"SSE_WRITE_TIMEOUT" envDefault:"15s" allow:"1s..10m" help:"a client that takes nothing for so long is disconnected"`
-	RetryMin      time.Duration `env:"SSE_RETRY_MIN" envDefault:"1s" allow:"0s..1h" help:"least time after which a client comes back; each is told a random one"`
-	RetryMax      time.Duration `env:"SSE_RETRY_MAX" envDefault:"3s" allow:"0s..1h" help:"greatest time after which a client comes back"`
-	OverloadRetry time.Duration `env:"SSE_OVERLOAD_RETRY" envDefault:"15s" allow:"1s..1h" help:"the same where the gateway is overloaded, on average"`
+	RetryMin      time.Duration `env:"SSE_RETRY_MIN" envDefault:"1s" allow:"1ms..1h" help:"least time after which a client comes back; each is told a random one"`
+	RetryMax      time.Duration `env:"SSE_RETRY_MAX" envDefault:"3s" allow:"1ms..1h" help:"greatest time after which a client comes back"`
+	OverloadRetry time.Duration `env:"SSE_OVERLOAD_RETRY" envDefault:"10s" allow:"1s..1h" help:"the same where the gateway is overloaded, up to twice as long"`
 	Lifetime      time.Duration `env:"SSE_LIFETIME" envDefault:"0s" allow:"0s..720h" help:"streams end after so long, with jitter, and the clients come back; 0s is never"`
 
 	MaxLen       int64         `env:"SSE_MAXLEN" envDefault:"1000" allow:"0..1000000000" help:"# History and memory: entries a topic keeps, about, when the gateway publishes; 0 keeps all"`

@@ -107,8 +107,8 @@ func (c Config) check() error {
 		}
 	}
 	for _, o := range c.AllowedOrigins {
-		if !isOrigin(o) {
-			return &Error{"SSE_ALLOWED_ORIGINS", o, "is not allowed: origins such as https://shop.example or http://localhost:5173, separated by commas, without a path"}
+		if o != "*" && !isOrigin(o) {
+			return &Error{"SSE_ALLOWED_ORIGINS", o, "is not allowed: origins such as https://shop.example or http://localhost:5173, separated by commas, without a path; or *"}
 		}
 	}
 	if !isPrefix(c.RedisPrefix) {
