@@ -94,7 +94,7 @@ func TestURLsOf16KBPass(t *testing.T) {
 func TestAPodWaitsForRedisAndSaysSo(t *testing.T) {
 	server := redistest.Start(t)
 	server.Kill()
-	r := serving(t, "REDIS_URL="+server.URL(), "SSE_AUTH=anonymous", "SSE_LAME_DUCK=0s")
+	r := serving(t, "REDIS_URL="+server.URL(), "SSE_AUTH=anonymous", "SSE_LAME_DUCK=0s", "SSE_DRAIN_WINDOW=0s")
 	status, body := get(t, "http://"+r.ops+"/readyz")
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, `"ready":false`) || !strings.Contains(body, `"reason":"`) {
 		t.Errorf("without Redis: %d %s", status, body)
