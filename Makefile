@@ -3,9 +3,10 @@
 #	go run ./cmd/sse-gateway
 #	make test
 #
-# Variables: RUNNER (a command put before the container tests), DURATION (of
-# proof-soak), SCHEDULES (of sim-soak), FUZZTIME (of each fuzz test), V=1 (all
-# that tests say).
+# Variables: RUNNER (a command put before the container tests), CONTAINER_TESTS
+# (which, a regular expression; "." is all integration tests on a Redis in a
+# container), DURATION (of proof-soak), SCHEDULES (of sim-soak), FUZZTIME (of
+# each fuzz test), V=1 (all that tests say).
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -17,6 +18,8 @@ GOLANGCI := v2.15.0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo '(devel)')
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 LDFLAGS := -X 'main.version=$(VERSION)' -X 'main.commit=$(COMMIT)'
+
+CONTAINER_TESTS ?= ^TestContainer
 
 RUNNER    ?=
 DURATION  ?= 10m
@@ -56,7 +59,7 @@ test-containers: ## Run the integration tests against Redis in a container (RUNN
 	go test -c -race -tags containers -o bin/integration.test ./integration
 	go build -o bin/sse-gateway-tested ./cmd/sse-gateway
 	TEST_GATEWAY='$(CURDIR)/bin/sse-gateway-tested' $(RUNNER) bash -c \
-	  'cd integration && exec ../bin/integration.test -test.v=test2json -test.timeout 15m' \
+	  'cd integration && exec ../bin/integration.test -test.run "$(CONTAINER_TESTS)" -test.v=test2json -test.timeout 15m' \
 	  | go tool test2json -t -p containers | $(REPORT)
 
 .PHONY: lint
