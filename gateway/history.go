@@ -93,6 +93,7 @@ type shelf struct {
 	epoch    uint32 // of the log; a fork empties the shelf
 	pages    []*page
 	wishes   []wish // in the order they came
+	wishing  map[wishKey]struct{}
 	fetching bool
 	lowest   bool // the next fetch is the lowest wish's, else the oldest's
 	avg      int  // bytes of an entry
@@ -102,6 +103,14 @@ type wish struct {
 	at, upTo stream.ID
 	waker    stream.Waker
 }
+
+// wishKey lets a session that asks again wish only once.
+type wishKey struct {
+	at    stream.ID
+	waker stream.Waker
+}
+
+func (w wish) key() wishKey { return wishKey{w.at, w.waker} }
 
 func newHistory(r replayer.Replayer, max int64, maxEntry int, log *slog.Logger) *history {
 	h := &history{
@@ -126,7 +135,7 @@ func (h *history) page(t stream.Topic, epoch uint32, at, upTo stream.ID, w strea
 	defer h.mu.Unlock()
 	s := h.shelves[t]
 	if s == nil {
-		s = &shelf{topic: t, epoch: epoch, avg: pageBytes / firstPage, lowest: true}
+		s = &shelf{topic: t, epoch: epoch, wishing: map[wishKey]struct{}{}, avg: pageBytes / firstPage, lowest: true}
 		h.shelves[t] = s
 	}
 	if s.epoch < epoch {
@@ -136,21 +145,22 @@ func (h *history) page(t stream.Topic, epoch uint32, at, upTo stream.ID, w strea
 	if p := h.find(s, at, upTo); p != nil {
 		return p
 	}
-	for _, have := range s.wishes {
-		if have.at == at && have.waker == w {
-			return nil
-		}
+	wish := wish{at, upTo, w}
+	if _, have := s.wishing[wish.key()]; have {
+		return nil
 	}
-	s.wishes = append(s.wishes, wish{at, upTo, w})
+	s.wishing[wish.key()] = struct{}{}
+	s.wishes = append(s.wishes, wish)
 	h.fetchNext(s)
 	return nil
 }
 
 func (h *history) find(s *shelf, at, upTo stream.ID) *page {
+	now := time.Now()
 	for i := 0; i < len(s.pages); i++ {
 		p := s.pages[i]
 		switch {
-		case time.Since(p.born) > pageAge:
+		case now.Sub(p.born) > pageAge:
 			h.drop(p)
 			i--
 		case p.has(at, upTo):
@@ -215,6 +225,7 @@ func (h *history) fetch(s *shelf, epoch uint32, w wish, limit int) {
 	waiting := s.wishes[:0]
 	for _, wish := range s.wishes {
 		if p == nil || s.epoch != epoch || h.find(s, wish.at, wish.upTo) != nil {
+			delete(s.wishing, wish.key())
 			wish.waker.Wake()
 		} else {
 			waiting = append(waiting, wish)
