@@ -76,7 +76,8 @@ func (p *page) after(id stream.ID) int {
 	return sort.Search(len(p.frames), func(i int) bool { return id.Less(p.frames[i].ID) })
 }
 
-// has reports whether reading can go on from id with this page, up to upTo.
+// has reports whether a reader at id gets on with this page: there are frames,
+// or it is known that there are none for some way, or as far as upTo.
 func (p *page) has(id, upTo stream.ID) bool {
 	if id != p.at {
 		i := p.after(id)
@@ -84,7 +85,7 @@ func (p *page) has(id, upTo stream.ID) bool {
 			return false
 		}
 	}
-	return p.after(id) < len(p.frames) || !p.covers.Less(upTo)
+	return p.after(id) < len(p.frames) || id.Less(p.covers) || !p.covers.Less(upTo)
 }
 
 // shelf holds the pages of one topic and the wishes for more.
