@@ -16,6 +16,7 @@ import (
 // anything at all.
 type ears struct {
 	r           *Redis
+	timing      timing
 	probeKey    string
 	noConfigure bool
 
@@ -24,6 +25,7 @@ type ears struct {
 	topics map[stream.Topic]*link
 	loud   bool          // wake channels are subscribed too
 	news   chan struct{} // capacity 1: a link has heard of the probe, or answered
+	anew   chan struct{} // capacity 1: a link has connected
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -36,8 +38,8 @@ const maxLinkTopics = 5_000
 
 func newEars(r *Redis, o RedisOptions) *ears {
 	e := &ears{
-		r: r, probeKey: r.keys.Own("probe:" + o.PodID), noConfigure: o.NoConfigure,
-		topics: map[stream.Topic]*link{}, news: make(chan struct{}, 1),
+		r: r, timing: r.timing, probeKey: r.keys.Own("probe:" + o.PodID), noConfigure: o.NoConfigure,
+		topics: map[stream.Topic]*link{}, news: make(chan struct{}, 1), anew: make(chan struct{}, 1),
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	return e
@@ -53,8 +55,10 @@ func (e *ears) start() {
 
 // open adds a link. e.mu is held.
 func (e *ears) open() *link {
-	l := newLink(e, e.r.rdb)
-	l.change(true, e.r.keys.Keyspace(e.probeKey), e.podChannel())
+	l := newLink(e, e.r.rdb, e.r.keys.Keyspace(e.probeKey))
+	if len(e.links) == 0 {
+		l.change(true, e.podChannel()) // counts pods, not links
+	}
 	e.links = append(e.links, l)
 	return l
 }
@@ -63,19 +67,23 @@ func (e *ears) open() *link {
 func (e *ears) follow(t stream.Topic) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var l *link
-	for _, have := range e.links {
-		if have.topics < maxLinkTopics {
-			l = have
-			break
+	l := e.topics[t]
+	if l == nil {
+		l = e.room()
+		l.topics++
+		e.topics[t] = l
+	}
+	l.change(true, e.channels(t)...)
+}
+
+// room returns a link that can take another topic. e.mu is held.
+func (e *ears) room() *link {
+	for _, l := range e.links {
+		if l.topics < maxLinkTopics {
+			return l
 		}
 	}
-	if l == nil {
-		l = e.open()
-	}
-	l.topics++
-	e.topics[t] = l
-	l.change(true, e.channels(t)...)
+	return e.open()
 }
 
 func (e *ears) unfollow(t stream.Topic) {
@@ -115,53 +123,57 @@ func (e *ears) podChannel() string { return e.r.keys.Wake("~pods") }
 
 func (e *ears) close() {
 	e.stop()
-	e.mu.Lock()
-	links := e.links
-	e.mu.Unlock()
-	for _, l := range links {
+	for _, l := range e.all() {
 		l.close()
 	}
 	e.done.Wait()
 }
 
-// onChannel takes what a link received: a message, or the confirmation of a
-// subscription.
-func (e *ears) onChannel(l *link, channel string, message bool) {
-	key, ok := e.r.keys.KeyspaceKey(channel)
-	if !ok {
-		if key, ok = e.r.keys.WakeKey(channel); !ok {
-			return
-		}
-	}
-	e.onKey(l, key, message)
+func (e *ears) all() []*link {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]*link(nil), e.links...)
 }
 
-func (e *ears) onKey(l *link, key string, message bool) {
-	name, ok := strings.CutPrefix(key, e.r.keys.Prefix)
-	switch {
-	case key == e.probeKey && message:
-		l.hearing.Store(time.Now().UnixNano())
-		e.stir()
-	case key == e.probeKey:
-		l.confirmed.Store(true)
-		e.stir()
-	case ok:
+// onChannel takes a message, or the confirmation of a subscription.
+func (e *ears) onChannel(channel string) {
+	key, ok := e.r.keys.KeyspaceKey(channel)
+	if !ok {
+		key, ok = e.r.keys.WakeKey(channel)
+	}
+	if ok {
+		e.onKey(key)
+	}
+}
+
+// onKey takes the news that a key has changed, or may have.
+func (e *ears) onKey(key string) {
+	if name, ok := strings.CutPrefix(key, e.r.keys.Prefix); ok {
 		e.r.wake(stream.Topic(name)) // what is not followed is not a topic either
 	}
 }
 
-// stir lets the probe look again.
-func (e *ears) stir() {
-	select {
-	case e.news <- struct{}{}:
-	default:
+// onAny takes the news that any key may have changed.
+func (e *ears) onAny() {
+	for _, t := range e.r.hub.all() {
+		e.r.dirty(t)
 	}
 }
 
-// onFlush takes the news that all keys are gone, or may be.
-func (e *ears) onFlush() {
-	for _, t := range e.r.all() {
-		e.r.dirty(t)
+// stir lets a probe that is waiting look again.
+func (e *ears) stir() { signal(e.news) }
+
+// confirmed takes the news that a link listens. It may not have for a while,
+// so what was true of Redis may no longer be.
+func (e *ears) confirmed() {
+	e.stir()
+	signal(e.anew)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -175,7 +187,14 @@ func (e *ears) trackingLink() *link {
 	}
 	o := *c.Options()
 	o.Protocol = 2
+	o.MinIdleConns = 0
+	before := o.OnConnect
 	o.OnConnect = func(ctx context.Context, cn *redis.Conn) error {
+		if before != nil {
+			if err := before(ctx, cn); err != nil {
+				return err
+			}
+		}
 		id, err := cn.ClientID(ctx).Result()
 		if err != nil {
 			return err
@@ -183,10 +202,19 @@ func (e *ears) trackingLink() *link {
 		return cn.Do(ctx, "client", "tracking", "on", "redirect", id, "bcast", "prefix", e.r.keys.Prefix).Err()
 	}
 	own := redis.NewClient(&o)
-	l := newLink(e, own)
+	l := newLink(e, own, invalidateChannel)
 	l.own = own
-	l.change(true, invalidateChannel)
 	return l
 }
 
 const invalidateChannel = "__redis__:invalidate"
+
+// sleep waits, unless ctx ends before.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -3,6 +3,7 @@ package broadcaster
 import (
 	"container/list"
 	"context"
+	"math/bits"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -43,9 +44,6 @@ const (
 	maxBatch   = 1024    // tails in one read
 	batchBytes = 4 << 20 // expected size of an answer
 	maxPage    = 512     // entries of one tail in one read
-
-	minBackoff = 20 * time.Millisecond
-	maxBackoff = time.Second
 )
 
 // flush reads tails as long as any wants to be read. There is one read at a
@@ -53,7 +51,7 @@ const (
 // the pod the larger its batches.
 func (h *hub) flush(ctx context.Context) {
 	var batch []*tail
-	backoff := minBackoff
+	backoff := h.timing.MinBackoff
 	for {
 		if batch = h.queue.take(batch, maxBatch); len(batch) == 0 {
 			select {
@@ -64,7 +62,7 @@ func (h *hub) flush(ctx context.Context) {
 			continue
 		}
 		if h.readBatch(ctx, batch) {
-			backoff = minBackoff
+			backoff = h.timing.MinBackoff
 			continue
 		}
 		// Redis does not answer. The tails are queued again.
@@ -75,7 +73,7 @@ func (h *hub) flush(ctx context.Context) {
 			return
 		case <-wait.C:
 		}
-		backoff = min(2*backoff, maxBackoff)
+		backoff = min(2*backoff, h.timing.MaxBackoff)
 	}
 }
 
@@ -91,9 +89,8 @@ func (h *hub) readBatch(ctx context.Context, batch []*tail) (ok bool) {
 		case p.head:
 			fresh, freshPlans, topics = append(fresh, t), append(freshPlans, p), append(topics, t.topic)
 		default:
-			limit := batchBytes / len(batch) / max(p.avg, 64)
 			following, plans = append(following, t), append(plans, p)
-			reads = append(reads, tailRead{t.topic, p.at, min(max(limit, 8), maxPage)})
+			reads = append(reads, tailRead{t.topic, p.at, pageLimit(len(batch), p.avg)})
 		}
 	}
 	ok = true
@@ -111,20 +108,28 @@ func (h *hub) readBatch(ctx context.Context, batch []*tail) (ok bool) {
 	return ok
 }
 
+// pageLimit returns how many entries of avg bytes a tail may read in a batch of
+// n. It is a power of two, so that tails with much the same load share a
+// command.
+func pageLimit(n, avg int) int {
+	limit := min(max(batchBytes/n/max(avg, 64), 8), maxPage)
+	return 1 << (bits.Len(uint(limit)) - 1)
+}
+
 // apply gives a result to its tail and tells everybody concerned.
 func (h *hub) apply(t *tail, p plan, r result) (ok bool) {
 	e := t.finish(p, r)
-	if e.grown {
+	if e.window {
 		h.budget.note(t)
 	}
 	h.report(t, e)
 	if e.again {
 		h.queue.put(t)
 	}
-	if p.head || e.events > 0 || e.gap || e.reset || e.failed != "" || len(e.faults) > 0 {
+	if e.changed {
 		t.subs.wake()
 	}
-	if r.err != nil && t.State().Fault == "" {
+	if e.unanswered {
 		h.meters.readErrors.Add(context.Background(), 1)
 		h.log.Debug("reading failed", "topic", t.topic, "error", r.err)
 		return false

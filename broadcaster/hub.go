@@ -2,6 +2,7 @@ package broadcaster
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ type hub struct {
 	source source
 	listen listener
 	limits Limits
+	timing timing
 	log    *slog.Logger
 	meters *meters
 
@@ -58,9 +60,11 @@ type tailRead struct {
 	limit int
 }
 
-// listener hears of new entries and calls hub.wake. Its methods do not block.
-// After follow it calls hub.wake once it is sure to hear of the topic.
+// listener hears of new entries and calls hub.wake. Its methods do not block,
+// but for close.
 type listener interface {
+	// follow makes sure that the topic is heard of, and calls hub.wake once
+	// it is. Following again is making sure again.
 	follow(t stream.Topic)
 	unfollow(t stream.Topic)
 	close()
@@ -252,6 +256,7 @@ func (h *hub) Close(ctx context.Context) error {
 	h.closed = true
 	if !already {
 		h.conns = map[Conn]*member{}
+		h.tails = map[stream.Topic]*tail{}
 	}
 	h.mu.Unlock()
 	if already {
@@ -261,17 +266,18 @@ func (h *hub) Close(ctx context.Context) error {
 		c.End(ErrClosed)
 	}
 	h.stop()
-	h.listen.close()
+	err := h.meters.close()
 	done := make(chan struct{})
 	go func() {
+		defer close(done)
+		h.listen.close() // a connection to a Redis that does not answer takes its time to close
 		h.done.Wait()
-		close(done)
 	}()
 	select {
 	case <-done:
-		return h.meters.close()
+		return err
 	case <-ctx.Done():
-		return ctx.Err()
+		return errors.Join(err, ctx.Err())
 	}
 }
 
@@ -282,6 +288,16 @@ func (h *hub) wake(topic stream.Topic) {
 	h.mu.RUnlock()
 	if t != nil {
 		h.dirty(t)
+	}
+}
+
+// refollow lets the back end make sure again that it hears of a topic, if it
+// is still followed.
+func (h *hub) refollow(t *tail) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.tails[t.topic] == t {
+		h.listen.follow(t.topic)
 	}
 }
 

@@ -33,10 +33,13 @@ var _ Broadcaster = Local{}
 // New returns a Broadcaster for one process over a store such as an in-memory
 // Replayer. Entries that reach the store by another way than BroadcastTo are
 // found by the sweep, within a second or some.
-func New(s Store, o Options) (Local, error) {
-	l := Local{&hub{}}
+func New(s Store, o Options) (Local, error) { return newLocal(s, o, defaultTiming()) }
+
+func newLocal(s Store, o Options, timing timing) (Local, error) {
+	l := Local{&hub{timing: timing}}
 	l.source = local{s, l.hub}
 	l.listen = local{s, l.hub}
+	l.blind.Store(true) // nobody tells of what is not published through this Broadcaster
 	return l, l.setUp(o)
 }
 

@@ -75,6 +75,10 @@ type Status struct {
 // not wait for Redis: see Status. rdb should not retry commands (MaxRetries
 // -1), since a retried XADD may store twice.
 func NewRedis(rdb redis.UniversalClient, o RedisOptions) (*Redis, error) {
+	return newRedis(rdb, o, defaultTiming())
+}
+
+func newRedis(rdb redis.UniversalClient, o RedisOptions, timing timing) (*Redis, error) {
 	if o.Keys.Prefix == "" {
 		o.Keys.Prefix = stream.DefaultPrefix
 	}
@@ -83,7 +87,7 @@ func NewRedis(rdb redis.UniversalClient, o RedisOptions) (*Redis, error) {
 		_, _ = rand.Read(b[:]) // never fails
 		o.PodID = hex.EncodeToString(b[:])
 	}
-	r := &Redis{hub: &hub{}, rdb: rdb, keys: o.Keys, maxLen: o.MaxLen}
+	r := &Redis{hub: &hub{timing: timing}, rdb: rdb, keys: o.Keys, maxLen: o.MaxLen}
 	r.way.Store(&Status{Way: WayUnknown, Reason: "Redis has not answered yet"})
 	r.ears = newEars(r, o)
 	r.source, r.listen = r, r.ears

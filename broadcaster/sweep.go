@@ -5,18 +5,13 @@ import (
 	"time"
 )
 
-const (
-	sweepKeys   = 256              // topics in one command
-	minSweep    = time.Second      // between two sweeps
-	maxSweep    = 30 * time.Second // the same, while wake-ups are known to arrive
-	verifyEvery = 30 * time.Second // a full read, while nobody tells of deletions
-)
+const sweepKeys = 256 // topics in one command
 
 // sweep is the net under all wake-ups: it asks, for every topic, whether
 // there is an entry that nobody announced. While it finds none its period
 // grows; blind, without any other means, it is the means.
 func (h *hub) sweep(ctx context.Context) {
-	period := minSweep
+	period := h.timing.MinSweep
 	verified := time.Now()
 	timer := time.NewTimer(period)
 	defer timer.Stop()
@@ -29,7 +24,7 @@ func (h *hub) sweep(ctx context.Context) {
 		tails := h.all()
 		blind := h.blind.Load()
 		found := 0
-		if blind && time.Since(verified) >= verifyEvery {
+		if blind && time.Since(verified) >= h.timing.Verify {
 			verified = time.Now()
 			for _, t := range tails {
 				h.dirty(t)
@@ -39,9 +34,9 @@ func (h *hub) sweep(ctx context.Context) {
 		}
 		switch {
 		case blind || found > 0:
-			period = minSweep
+			period = h.timing.MinSweep
 		default:
-			period = min(2*period, maxSweep)
+			period = min(2*period, h.timing.MaxSweep)
 		}
 		timer.Reset(max(period, h.source.load(ctx, len(tails))))
 	}
@@ -62,6 +57,9 @@ func (h *hub) sweepOnce(ctx context.Context, tails []*tail) (found int) {
 			if err == nil && newer[i] {
 				found++
 				h.meters.unannounced.Add(ctx, 1)
+				if !h.blind.Load() {
+					h.refollow(t) // it should have been announced
+				}
 			}
 		}
 		reads, asked = reads[:0], asked[:0]

@@ -36,6 +36,7 @@ type tail struct {
 	reading bool      // a read is under way
 	forking bool      // the last read found another history
 	closed  bool      // the newest entry closes the topic
+	unsure  bool      // closed was lost with a history: ask whether it is
 	fault   string    // why the topic cannot be read
 	avg     int       // bytes of an entry, a moving average
 	logged  time.Time // when an entry that cannot be sent was last logged
@@ -52,7 +53,7 @@ type tail struct {
 
 // plan is a read that a tail asks for.
 type plan struct {
-	head bool      // the position of the end, not entries
+	head bool      // where the stream ends, not entries
 	at   stream.ID // else: entries after this position, and its verdict
 	avg  int       // expected bytes of an entry
 }
@@ -66,14 +67,16 @@ type result struct {
 
 // effect is what a finished read changed, for those who count and log.
 type effect struct {
-	again  bool // the tail must be queued again
-	events int  // frames added that are sent
-	grown  bool // the window holds more or less than before
-	gap    bool
-	reset  bool
-	faults []*frame // entries that cannot be sent
-	newest stream.ID
-	failed string // set when the topic's fault changed to this
+	again      bool // the tail must be queued again
+	unanswered bool // the source did not answer
+	changed    bool // readers have something to look at
+	events     int  // frames added that are sent
+	window     bool // the window holds something else than before
+	gap        bool
+	reset      bool
+	faults     []*frame // entries that cannot be sent
+	newest     stream.ID
+	failed     string // set when the topic's fault changed to this
 }
 
 // wake says that there may be something new. It reports whether the tail must
@@ -104,60 +107,84 @@ func (t *tail) begin() plan {
 	if t.forking {
 		at = t.win.start
 	}
-	return plan{head: !t.synced, at: at, avg: t.avg}
+	return plan{head: !t.synced || t.unsure && !t.forking, at: at, avg: t.avg}
 }
 
 // finish takes the result of the read that begin planned.
 func (t *tail) finish(p plan, r result) (e effect) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	before := t.win.bytes
+	next, bytes := t.win.next(), t.win.bytes
 	t.reading = false
-	switch {
-	case r.err != nil:
-		e.failed = t.fail(r.err)
-	case p.head:
+	if r.err != nil {
+		t.fail(r.err, &e)
+	} else {
+		e.changed = t.fault != ""
 		t.fault = ""
-		t.synced = true
-		t.closed = r.head.Closed
-		t.win.reset(r.head.LastGenerated, true)
-	default:
-		t.fault = ""
-		t.take(r.page, &e)
+		switch {
+		case !p.head:
+			t.take(p, r.page, &e)
+		case !t.synced:
+			t.synced = true
+			t.closed = r.head.Closed
+			t.win.reset(r.head.LastGenerated, true)
+			e.changed = true
+		default:
+			t.settle(r.head, &e)
+		}
 	}
 	t.win.evict(t.maxBytes)
-	e.grown = t.win.bytes != before
+	e.window = t.win.next() != next || t.win.bytes != bytes
+	e.changed = e.changed || e.window || e.reset
 	e.again = t.dirty && t.enqueue()
 	return e
 }
 
-// fail notes why a read failed. A key of a wrong type is the topic's fault,
-// returned if it is new, and read again when something happens to the key. All
-// else is the network's: nobody will say when it is back, so the tail stays
-// dirty.
-func (t *tail) fail(err error) (fault string) {
+// fail notes why a read failed. A key of a wrong type is the topic's fault, and
+// read again when something happens to the key. All else is the network's:
+// nobody will say when it is back, so the tail stays dirty.
+func (t *tail) fail(err error, e *effect) {
 	var wrong *stream.WrongTypeError
 	if !errors.As(err, &wrong) {
 		t.dirty = true
-		return ""
+		e.unanswered = true
+		return
 	}
 	if t.fault == wrong.Error() {
-		return ""
+		return
 	}
 	t.fault = wrong.Error()
-	return t.fault
+	e.failed, e.changed = t.fault, true
+}
+
+// settle takes whether the newest entry of a new history closes the topic,
+// unless there are entries that have not been read and will tell.
+func (t *tail) settle(head stream.Info, e *effect) {
+	t.unsure = false
+	t.dirty = true // what woke this read has not been looked at
+	if !t.win.head.Less(head.LastGenerated) && t.closed != head.Closed {
+		t.closed = head.Closed
+		e.changed = true
+	}
+}
+
+// forked ends the history in the window. Whether the new one is closed is not
+// known unless its entries tell.
+func (t *tail) forked(f stream.Fork, p plan, page stream.Page, e *effect) {
+	t.win.fork(f, p.at, page)
+	t.closed, t.unsure = false, true
+	t.dirty = true
+	e.reset = true
 }
 
 // take adds a page to the window.
-func (t *tail) take(p stream.Page, e *effect) {
+func (t *tail) take(pl plan, p stream.Page, e *effect) {
 	switch {
 	case t.forking:
 		// Read again from the window's start: the position at which the two
 		// histories part is where everybody beyond it has to go on.
 		t.forking = false
-		t.win.fork(t.win.agree(p), t.win.start, p)
-		e.reset = true
-		t.dirty = true
+		t.forked(t.win.agree(p), pl, p, e)
 		return
 	case p.Verdict == stream.Reset && t.win.len() > 0:
 		t.forking = true
@@ -166,17 +193,16 @@ func (t *tail) take(p stream.Page, e *effect) {
 	case p.Verdict == stream.Reset:
 		// Nothing is left to compare with: whoever read the old history must
 		// be told.
-		t.win.fork(stream.Fork{Restart: p.Start}, t.win.head, p)
-		t.closed = false
-		e.reset = true
+		t.forked(stream.Fork{Restart: p.Start}, pl, p, e)
 	case p.Verdict == stream.Gap:
 		t.win.append(stream.GapFrame(t.win.head, p.Start))
+		t.closed = false
 		e.gap = true
 	}
 	for _, entry := range p.Entries {
 		f := stream.Encode(entry, t.maxEntry)
 		t.win.append(f)
-		t.closed = f.Close
+		t.closed, t.unsure = f.Close, false
 		if f.Kind == stream.KindSkip {
 			e.faults = append(e.faults, f)
 		} else {

@@ -27,8 +27,12 @@ type window struct {
 	bytes  int
 
 	epoch uint32        // of the history in the window
-	forks []stream.Fork // forks[e] is how epoch e ended
+	forks []stream.Fork // how the epochs before it ended; the first may stand for many
 }
+
+// maxForks bounds what is known of former histories, for a key that is deleted
+// again and again. No reader is that many behind.
+const maxForks = 64
 
 func (w *window) len() int        { return len(w.frames) - w.off }
 func (w *window) next() uint64    { return w.first + uint64(w.len()) }
@@ -50,17 +54,28 @@ func (w *window) reset(at stream.ID, sure bool) {
 func (w *window) fork(f stream.Fork, at stream.ID, p stream.Page) {
 	w.forks = append(w.forks, f)
 	w.epoch++
+	if len(w.forks) > maxForks {
+		w.forks[1] = both(w.forks[0], w.forks[1])
+		w.forks = append(w.forks[:0], w.forks[1:]...)
+	}
 	w.reset(f.Restart, f.Restart != at || p.Verdict == stream.Contiguous)
 }
 
 // since returns what all forks since an epoch left in common.
 func (w *window) since(epoch uint32) stream.Fork {
 	all := stream.Fork{Common: stream.MaxID, Restart: stream.MaxID}
-	for _, f := range w.forks[min(int(epoch), len(w.forks)):] {
-		all.Common = stream.MinID(all.Common, f.Common)
-		all.Restart = stream.MinID(all.Restart, f.Restart)
+	for _, f := range w.forks[max(0, len(w.forks)-int(w.epoch-min(epoch, w.epoch))):] {
+		all = both(all, f)
 	}
 	return all
+}
+
+// both returns what two forks left in common.
+func both(a, b stream.Fork) stream.Fork {
+	return stream.Fork{
+		Common:  stream.MinID(a.Common, b.Common),
+		Restart: stream.MinID(a.Restart, b.Restart),
+	}
 }
 
 // append adds a frame behind all others.
@@ -118,9 +133,10 @@ func (w *window) read(dst []*frame, p stream.Position, max int) ([]*frame, error
 	case p.Index < w.first:
 		return dst, stream.ErrBehind
 	}
-	for i := int(p.Index - w.first); i < w.len(); i++ {
+	first := int(p.Index - w.first)
+	for i := first; i < w.len(); i++ {
 		f := w.at(i)
-		if max -= f.Size(); max < 0 && len(dst) > 0 {
+		if max -= f.Size(); max < 0 && i > first {
 			break
 		}
 		dst = append(dst, f)
