@@ -234,36 +234,58 @@ func (s *session) fork(b *batch, i int) {
 // fill adds the frames of a feed to b. It reports whether there may be more.
 func (s *session) fill(b *batch, i int) (again bool) {
 	f := &s.feeds[i]
-	var frames []*stream.Frame
 	switch f.step {
 	case live:
-		var err error
-		frames, err = f.log.Read(b.frames[:0], f.pos, max(b.max-len(b.buf), 1))
+		return s.fillLive(b, i)
+	case resuming:
+		pg := s.page(f)
+		if pg == nil || pg.at == f.pos.ID && pg.verdict != stream.Contiguous && !f.told {
+			return false // step waits for it, or deals with it
+		}
+		frames := pg.frames[pg.after(f.pos.ID):]
+		s.writeAll(b, i, frames)
+		return len(frames) > 0
+	}
+	return false
+}
+
+// fillLive reads until the log says that there is nothing: one that has said
+// something may have stopped for want of room, by its own measure of it.
+func (s *session) fillLive(b *batch, i int) (again bool) {
+	f := &s.feeds[i]
+	for pos := f.pos; ; {
+		frames, err := f.log.Read(b.frames[:0], pos, max(b.max-len(b.buf), 1))
 		b.frames = frames
 		if err != nil {
 			f.stuck = !errors.Is(err, stream.ErrUnavailable) || f.fault == ""
 			return f.stuck
 		}
 		f.fault = ""
-	case resuming:
-		pg := s.page(f)
-		if pg == nil || pg.at == f.pos.ID && pg.verdict != stream.Contiguous && !f.told {
-			return false // step waits for it, or deals with it
+		switch {
+		case len(frames) == 0:
+			return false
+		case !s.writeAll(b, i, frames) || b.full():
+			return true
 		}
-		frames = pg.frames[pg.after(f.pos.ID):]
-		again = len(frames) > 0
+		pos.ID = frames[len(frames)-1].ID
+		pos.Index += uint64(len(frames))
 	}
+}
+
+// writeAll adds frames to b. It reports false if it could not add all: b is
+// full, or one is not sent as an event.
+func (s *session) writeAll(b *batch, i int, frames []*stream.Frame) bool {
 	for _, fr := range frames {
 		if fr.Kind != stream.KindEvent {
-			f.stuck = true
-			return true
+			s.feeds[i].stuck = true
+			return false
 		}
 		if b.full() && len(b.marks) > 0 {
-			return true
+			return false
 		}
 		s.write(b, i, fr)
 	}
-	return again
+	return true
 }
 
 // write adds one frame to b.

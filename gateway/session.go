@@ -38,6 +38,7 @@ type session struct {
 // part is how much of the next frame has been sent already.
 type part struct {
 	feed  int
+	id    stream.ID
 	bytes int
 }
 
@@ -126,7 +127,13 @@ func (s *session) next(b *batch) state {
 	switch {
 	case s.final:
 		return ending
-	case s.opened && s.fillFrames(b, s.turn) == more, b.out > 0:
+	case s.opened:
+		s.rewind()
+		if s.fillFrames(b, s.turn, len(s.feeds)) == more {
+			return more
+		}
+	}
+	if b.out > 0 {
 		return more // behind the outbox there may be another one
 	}
 	return idle
@@ -136,16 +143,29 @@ func (s *session) next(b *batch) state {
 // inside it.
 func (s *session) nextPart(b *batch) state {
 	i := s.part.feed
+	again := false
+	s.rewind()
 	for len(b.marks) == 0 {
-		if s.ended() != "" {
-			return ending // the client discards the half event
-		}
-		s.fill(b, i)
+		again = s.fill(b, i)
 		if len(b.marks) == 0 && !s.stepPart(i) {
+			if s.ended() != "" {
+				return ending // the client discards the half event
+			}
 			return idle
 		}
 	}
-	state := s.fillFrames(b, i+1)
+	if b.marks[0].id != s.part.id {
+		// Deleted, or of a history that is no more: its rest is not to be had.
+		b.reset()
+		s.end(endBehind)
+		return ending
+	}
+	state := more
+	if s.ended() != "" {
+		b.cut(1) // then the last words
+	} else if s.fillFrames(b, i+1, len(s.feeds)-1) == idle && !again {
+		state = idle
+	}
 	n := s.part.bytes
 	b.buf = b.buf[:copy(b.buf, b.buf[n:])]
 	for m := range b.marks {
@@ -154,18 +174,15 @@ func (s *session) nextPart(b *batch) state {
 	return state
 }
 
-// fillFrames adds frames of all feeds, beginning with the one whose turn it
-// is, so that a busy topic does not keep the others from being sent.
-func (s *session) fillFrames(b *batch, turn int) state {
-	if len(b.marks) == 0 {
-		s.rewind()
-	}
+// fillFrames adds frames of n feeds, beginning with the one whose turn it is,
+// so that a busy topic does not keep the others from being sent.
+func (s *session) fillFrames(b *batch, turn, n int) state {
 	state := idle
-	for n := range s.feeds {
+	for k := range n {
 		if b.full() {
 			return more
 		}
-		if s.fill(b, (turn+n)%len(s.feeds)) {
+		if s.fill(b, (turn+k)%len(s.feeds)) {
 			state = more
 		}
 	}
@@ -268,7 +285,7 @@ func (s *session) commit(b *batch, n int) {
 	}
 	s.part.bytes += n - end
 	if done < len(b.marks) {
-		s.part.feed = b.marks[done].feed
+		s.part.feed, s.part.id = b.marks[done].feed, b.marks[done].id
 	}
 	s.g.meters.deliveries.Add(int64(done))
 }

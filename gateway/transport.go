@@ -65,6 +65,12 @@ func (b *batch) reset() {
 // full reports whether no further frame should be added.
 func (b *batch) full() bool { return len(b.buf) >= b.max }
 
+// cut keeps the first n marks, and what belongs to them.
+func (b *batch) cut(n int) {
+	b.marks = b.marks[:n]
+	b.buf = b.buf[:b.marks[n-1].end]
+}
+
 // put appends bytes that are not framed yet.
 func (b *batch) put(p []byte) {
 	if b.frame {
