@@ -128,7 +128,6 @@ func (s *session) stepPart(i int) (moved bool) {
 	}
 	if pg := s.page(f); pg != nil && (pg.at == f.pos.ID && pg.verdict != stream.Contiguous || pg.after(f.pos.ID) == len(pg.frames)) {
 		s.end(endBehind)
-		return true
 	}
 	return false
 }

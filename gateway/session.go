@@ -140,13 +140,12 @@ func (s *session) next(b *batch) state {
 }
 
 // nextPart goes on with a frame that was sent in part. Nothing may stand
-// inside it.
+// inside it, so whatever else there is to do is done behind it.
 func (s *session) nextPart(b *batch) state {
 	i := s.part.feed
-	again := false
 	s.rewind()
 	for len(b.marks) == 0 {
-		again = s.fill(b, i)
+		s.fill(b, i)
 		if len(b.marks) == 0 && !s.stepPart(i) {
 			if s.ended() != "" {
 				return ending // the client discards the half event
@@ -160,18 +159,17 @@ func (s *session) nextPart(b *batch) state {
 		s.end(endBehind)
 		return ending
 	}
-	state := more
 	if s.ended() != "" {
 		b.cut(1) // then the last words
-	} else if s.fillFrames(b, i+1, len(s.feeds)-1) == idle && !again {
-		state = idle
+	} else {
+		s.fillFrames(b, i+1, len(s.feeds)-1)
 	}
 	n := s.part.bytes
 	b.buf = b.buf[:copy(b.buf, b.buf[n:])]
 	for m := range b.marks {
 		b.marks[m].end -= n
 	}
-	return state
+	return more
 }
 
 // fillFrames adds frames of n feeds, beginning with the one whose turn it is,
