@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"github.com/ssegateway/sse-gateway/internal/embedded"
 	"github.com/ssegateway/sse-gateway/internal/redistest"
 	"github.com/ssegateway/sse-gateway/replayer"
 	"github.com/ssegateway/sse-gateway/replayer/replayertest"
@@ -41,6 +42,19 @@ func TestRedisWithRESP2(t *testing.T) {
 
 func TestRedisCluster(t *testing.T) {
 	rdb := redistest.ClusterClient(t, redistest.StartCluster(t, 2))
+	replayertest.Run(t, redisHarness(rdb, true))
+}
+
+func TestEmbeddedRedis(t *testing.T) {
+	s, err := embedded.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rdb := redis.NewClient(&redis.Options{Addr: s.Addr(), MaxRetries: -1})
+	t.Cleanup(func() {
+		_ = rdb.Close()
+		_ = s.Close()
+	})
 	replayertest.Run(t, redisHarness(rdb, true))
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/ssegateway/sse-gateway/internal/embedded"
 	"github.com/ssegateway/sse-gateway/internal/redisstream"
 	"github.com/ssegateway/sse-gateway/internal/redistest"
 	"github.com/ssegateway/sse-gateway/stream"
@@ -32,8 +33,8 @@ var behaviours = []struct {
 	{"append trims", testAppendTrims},
 }
 
-// servers are Redis in both protocols, a cluster of it, and a simulation whose
-// XINFO STREAM tells next to nothing.
+// servers are Redis in both protocols, a cluster of it, the one that is built
+// in, and a simulation whose XINFO STREAM tells next to nothing.
 var servers = map[string]func(t *testing.T) redis.UniversalClient{
 	"RESP2": func(t *testing.T) redis.UniversalClient {
 		return redistest.Start(t).Client(func(o *redis.Options) { o.Protocol = 2 })
@@ -43,6 +44,18 @@ var servers = map[string]func(t *testing.T) redis.UniversalClient{
 	},
 	"cluster": func(t *testing.T) redis.UniversalClient {
 		return redistest.ClusterClient(t, redistest.StartCluster(t, 2))
+	},
+	"embedded": func(t *testing.T) redis.UniversalClient {
+		s, err := embedded.Start("127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		rdb := redis.NewClient(&redis.Options{Addr: s.Addr(), MaxRetries: -1})
+		t.Cleanup(func() {
+			_ = rdb.Close()
+			_ = s.Close()
+		})
+		return rdb
 	},
 	"miniredis": func(t *testing.T) redis.UniversalClient {
 		rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr(), MaxRetries: -1})
