@@ -101,14 +101,14 @@ func TestFlushedHistoryIsAReset(t *testing.T) {
 	t.Run("for those who come back", func(t *testing.T) {
 		t.Parallel()
 		r := rig.StartRedis(t)
-		pod := rig.StartPod(t, r.URL())
+		pod, other := rig.StartPod(t, r.URL()), rig.StartPod(t, r.URL())
 		r.Data(t, "orders", "1")
 		f := rig.Follow(t, pod, orders("since=earliest"))
 		f.Opened()
 		f.Want("1")
 		f.Close()
 		r.Do(t, "FLUSHALL")
-		f = f.Again(pod)
+		f = f.Again(other)
 		f.Opened()
 		f.Control("reset")
 		r.Data(t, "orders", "2")
@@ -127,8 +127,15 @@ func TestFlushedHistoryIsAReset(t *testing.T) {
 		r.Do(t, "FLUSHALL")
 		r.Do(t, "XADD", "sse:orders", "1-1", "data", "anew")
 		f.Control("reset")
-		f.Want("anew")
 		r.Do(t, "XADD", "sse:orders", "1-2", "data", "live")
+		// The stream goes on at the end of what the pod found, which usually,
+		// but not always, was the new history with its first entry.
+		if e := f.Next(); e.Data != "anew" {
+			if e.Data != "live" {
+				t.Errorf("want event live, got %+v", e)
+			}
+			return
+		}
 		f.Want("live")
 	})
 }

@@ -30,19 +30,24 @@ type fleet struct {
 // that ends does so within the proof.
 var proofEnv = []string{"SSE_MAXLEN=0", "SSE_LAME_DUCK=500ms", "SSE_DRAIN_WINDOW=1s"}
 
-// cramped makes a pod forget quickly, so that clients which come back are
-// often behind its memory and need the history. Every other pod is.
-var cramped = []string{"SSE_RING_BYTES=64KiB", "SSE_LINGER=1s"}
+// Every other pod is of each kind: one that forgets quickly, so that clients
+// which come back are often behind its memory and need the history, and one
+// that puts heartbeats between the events.
+var (
+	cramped = []string{"SSE_RING_BYTES=64KiB", "SSE_LINGER=1s"}
+	beating = []string{"SSE_HEARTBEAT=1s"}
+)
 
 func startFleet(t *testing.T, n int, path, redisURL string, env ...string) *fleet {
 	t.Helper()
 	env = append(env, proofEnv...)
 	f := &fleet{}
 	f.start = func(ctx context.Context) (*rig.Pod, error) {
+		kind := cramped
 		if len(f.all)%2 == 1 {
-			return rig.NewPod(ctx, path, redisURL, append(cramped, env...)...)
+			kind = beating
 		}
-		return rig.NewPod(ctx, path, redisURL, env...)
+		return rig.NewPod(ctx, path, redisURL, append(kind[:len(kind):len(kind)], env...)...)
 	}
 	t.Cleanup(func() {
 		for _, p := range f.all {

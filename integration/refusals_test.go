@@ -33,7 +33,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		{"GET", "/events?topic=a&since=5m&last=1", "", 400, "exclude"},
 		{"GET", "/events?topic=a&envelope=xml", "", 400, "json"},
 		{"GET", "/events?topic=a&control=maybe", "", 400, "off"},
-		{"GET", "/events?topic=a&pad=" + strings.Repeat("x", 17<<10), "", 414, "KB"},
+		{"GET", "/events?topic=a&pad=" + strings.Repeat("x", 17<<10), "", 414, "POST"},
 		{"PUT", "/events?topic=a", "", 405, "GET"},
 		{"DELETE", "/cursor?topic=a", "", 405, "GET"},
 		{"GET", "/publish?topic=a", "", 405, "POST"},

@@ -67,6 +67,9 @@ func NewPod(ctx context.Context, path, redisURL string, env ...string) (*Pod, er
 	all := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir(),
 		"SSE_ADDR=127.0.0.1:0", "SSE_OPS_ADDR=127.0.0.1:0",
+		// A heartbeat makes a stream look again, which would hide from a test
+		// that it was not woken.
+		"SSE_HEARTBEAT=1h",
 	}
 	if redisURL != "" {
 		all = append(all, "REDIS_URL="+redisURL, "SSE_AUTH=anonymous")
