@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"go.uber.org/goleak"
 )
 
@@ -36,6 +38,7 @@ func Main(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	built.dir, built.path = dir, make(map[string]string)
+	redis.SetLogger(&logging.VoidLogger{}) // that a Redis which was killed does not answer is no news
 	code := m.Run()
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
