@@ -74,7 +74,7 @@ func ParseCursor(s string) (Cursor, error) {
 		return c, nil
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(suffix)
-	if err != nil || len(b) < 1+hashLen {
+	if err != nil || len(b) < 1+hashLen || strings.ContainsAny(suffix, "\r\n") { // which base64 passes over
 		return Cursor{}, ErrCursor
 	}
 	c.salt = b[0]

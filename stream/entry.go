@@ -142,7 +142,7 @@ func decode(e Entry) (d decoded, f Fault) {
 		case FieldRetry:
 			// As in a browser, a value that is not a number is no value.
 			d.retry = 0
-			if ms, ok := parseUint(v); ok && ms <= maxRetryMs {
+			if ms, err := strconv.ParseUint(v, 10, 64); err == nil && ms <= maxRetryMs {
 				d.retry = time.Duration(ms) * time.Millisecond
 			}
 		case FieldClose:
@@ -172,6 +172,9 @@ func domainJSON(fields []string) (string, Fault) {
 	}
 	seen := make(map[string]string, len(fields)/2)
 	for i := 0; i+1 < len(fields); i += 2 {
+		if strings.HasPrefix(fields[i], OwnFieldPrefix) {
+			continue
+		}
 		if !utf8.ValidString(fields[i]) || !utf8.ValidString(fields[i+1]) {
 			return "", FaultNotUTF8
 		}
@@ -180,7 +183,7 @@ func domainJSON(fields []string) (string, Fault) {
 	b.WriteByte('{')
 	for i := 0; i+1 < len(fields); i += 2 {
 		v, ok := seen[fields[i]]
-		if !ok || strings.HasPrefix(fields[i], OwnFieldPrefix) {
+		if !ok {
 			continue
 		}
 		delete(seen, fields[i])
