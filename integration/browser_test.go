@@ -45,6 +45,28 @@ func TestBrowserReceivesAndResumesOnAnotherPod(t *testing.T) {
 	})
 }
 
+func TestBrowserSurvivesARollingUpdate(t *testing.T) {
+	inBrowsers(t, func(t *testing.T, b rig.Browser, r *rig.Redis, f *rig.Front) {
+		pod := func() *rig.Pod {
+			return rig.StartPod(t, r.URL(), append(promptly, "SSE_LAME_DUCK=0s", "SSE_DRAIN_WINDOW=100ms")...)
+		}
+		current := pod()
+		f.To(current)
+		b.Show(t, f.Page("orders"))
+		f.Opened()
+		for _, n := range []string{"1", "2", "3"} {
+			next := pod()
+			f.To(next)
+			current.Terminate(t)
+			f.Lost()
+			r.Data(t, "orders", n)
+			f.Opened()
+			f.Want(n)
+			current = next
+		}
+	})
+}
+
 func TestBrowserThatHadReceivedNothingGetsWhatCameMeanwhile(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b rig.Browser, r *rig.Redis, f *rig.Front) {
 		one, other := rig.StartPod(t, r.URL(), promptly...), rig.StartPod(t, r.URL(), promptly...)

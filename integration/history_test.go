@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"syscall"
 	"testing"
 
 	"github.com/ssegateway/sse-gateway/integration/rig"
@@ -75,6 +76,33 @@ func TestTrimmedHistoryIsAGapThatNamesWhatIsGone(t *testing.T) {
 	f = rig.Follow(t, pod, ask)
 	f.Opened()
 	f.Want("4", "5")
+}
+
+func TestHistoryTrimmedBeforeThePodCouldReadIt(t *testing.T) {
+	t.Parallel()
+	r := rig.StartRedis(t)
+	pod := rig.StartPod(t, r.URL())
+	f := rig.Follow(t, pod, orders())
+	f.Opened()
+	r.Data(t, "orders", "1")
+	f.Want("1")
+	if err := pod.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	r.Data(t, "orders", "2", "3", "4", "5")
+	r.Do(t, "XTRIM", "sse:orders", "MAXLEN", "2")
+	if err := pod.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	f.Control("gap")
+	f.Want("4", "5")
+	cursor := f.LastEventID
+	f = f.Again(pod)
+	if id := f.Opened(); id != cursor {
+		t.Errorf("want %s, got %s", cursor, id)
+	}
+	r.Data(t, "orders", "6")
+	f.Want("6")
 }
 
 func TestDeletedEntryIsNoGap(t *testing.T) {

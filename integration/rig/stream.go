@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/ssegateway/sse-gateway/sse"
 )
@@ -105,6 +106,9 @@ func (s *Stream) Next() (sse.Event, error) { return s.dec.Decode() }
 
 // LastEventID returns what a browser would send when coming back.
 func (s *Stream) LastEventID() string { return s.dec.LastEventID() }
+
+// Retry returns the reconnection time that the stream last asked for.
+func (s *Stream) Retry() (time.Duration, bool) { return s.dec.Retry() }
 
 // Close closes the connection.
 func (s *Stream) Close() { _ = s.conn.Close() }
