@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -81,9 +82,15 @@ func TestPublishTellsWhyItCouldNot(t *testing.T) {
 }
 
 func TestPublishEndsWithASignal(t *testing.T) {
-	stuck := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	arrived := make(chan struct{})
+	stuck := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client goes
+		close(arrived)
+		<-r.Context().Done()
+	}))
 	defer stuck.Close()
 	r := launch(t, nil, "", "publish", "--url", stuck.URL, "orders", "x")
+	<-arrived
 	r.signals <- syscall.SIGINT
 	if code := r.await(t); code != 130 {
 		t.Errorf("exit code %d", code)
