@@ -18,7 +18,14 @@ import (
 	"github.com/ssegateway/sse-gateway/stream"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	redis.SetLogger(silent{}) // it tells of every connection that the tests break
+	goleak.VerifyTestMain(m)
+}
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 var quiet = slog.New(slog.DiscardHandler)
 
@@ -89,7 +96,7 @@ func redisHarness(addr string, change ...func(*redis.Options)) func(testing.TB) 
 		keys := stream.Keys{Prefix: fmt.Sprintf("test%d:", harnesses.Add(1))}
 		between := startProxy(t, addr)
 		client := func(addr string) *redis.Client {
-			o := &redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1}
+			o := &redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true}
 			for _, c := range change {
 				c(o)
 			}

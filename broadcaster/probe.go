@@ -183,6 +183,7 @@ func (p *prober) fallBack(ctx context.Context) bool {
 	if p.r.Status().Way == WayKeyspace {
 		// They have been switched off behind our back, or the links listen to
 		// a Redis that the others have left, after a fail-over: begin again.
+		// What came meanwhile is found when the links are confirmed.
 		p.use(WayUnknown, "keyspace notifications have stopped")
 		for _, l := range p.all() {
 			l.connect()
@@ -272,11 +273,7 @@ func (p *prober) decideCluster(ctx context.Context) bool {
 
 func (p *prober) use(w Way, reason string) {
 	p.r.blind.Store(w != WayKeyspace && w != WayTracking)
-	changed := p.r.Status().Way != w
 	p.r.status(Status{Ready: true, Way: w, Reason: reason})
-	if changed {
-		p.onAny() // what came while nobody announced it
-	}
 }
 
 // unreachable keeps a pod that was ready so: its streams go on, and an answer

@@ -2,6 +2,8 @@ package broadcaster_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -133,4 +135,36 @@ func (p *proxy) cutCommands() {
 			c.close()
 		}
 	}
+}
+
+// breakingDialer makes connections of which one breaks when a subscription to
+// something with this text is written to it, or never sends it.
+type breakingDialer struct {
+	text  string
+	loses bool
+	broke atomic.Bool
+}
+
+func (d *breakingDialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	var nd net.Dialer
+	c, err := nd.DialContext(ctx, network, addr)
+	return &breakingConn{c, d}, err
+}
+
+type breakingConn struct {
+	net.Conn
+	dialer *breakingDialer
+}
+
+var errBroken = errors.New("connection broken by the test")
+
+func (c *breakingConn) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("subscribe")) && bytes.Contains(b, []byte(c.dialer.text)) && c.dialer.broke.CompareAndSwap(false, true) {
+		if c.dialer.loses {
+			return len(b), nil
+		}
+		_ = c.Close()
+		return 0, errBroken
+	}
+	return c.Conn.Write(b)
 }

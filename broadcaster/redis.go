@@ -73,7 +73,8 @@ type Status struct {
 
 // NewRedis returns a Broadcaster over rdb, which stays the caller's. It does
 // not wait for Redis: see Status. rdb should not retry commands (MaxRetries
-// -1), since a retried XADD may store twice.
+// -1), since a retried XADD may store twice, and should keep to the deadlines
+// of contexts (ContextTimeoutEnabled).
 func NewRedis(rdb redis.UniversalClient, o RedisOptions) (*Redis, error) {
 	return newRedis(rdb, o, defaultTiming())
 }
