@@ -57,12 +57,11 @@ func Open(ctx context.Context, addr string, ask Ask) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
 	if ask.Wrap != nil {
 		conn = ask.Wrap(conn)
 	}
 	s := &Stream{conn: conn}
+	defer context.AfterFunc(ctx, s.Close)()
 	if err := s.request(ask, addr); err != nil {
 		_ = conn.Close()
 		return nil, err
