@@ -52,6 +52,13 @@ func (f *feed) moved(id stream.ID) {
 	f.checked, f.told = false, false
 }
 
+// untold reports whether a page says that history is gone, and the client has
+// not been told. A page read later from a position that was told of may say
+// that more is gone by now.
+func (f *feed) untold(pg *page) bool {
+	return pg.at == f.pos.ID && pg.verdict != stream.Contiguous && (!f.told || pg.start != pg.at)
+}
+
 // step moves all feeds that can move without sending, and puts the control
 // events that this takes into the outbox.
 func (s *session) step(b *batch) {
@@ -115,8 +122,11 @@ func (s *session) pass(b *batch, i int, fr *stream.Frame) {
 func (s *session) stepPart(i int) (moved bool) {
 	f := &s.feeds[i]
 	if f.step == live {
-		_, err := f.log.Read(nil, f.pos, 1)
-		if err == nil || errors.Is(err, stream.ErrUnavailable) {
+		frames, err := f.log.Read(nil, f.pos, 1)
+		switch {
+		case err == nil:
+			return s.stillThere(frames)
+		case errors.Is(err, stream.ErrUnavailable):
 			return false
 		}
 		f.resume(f.pos.ID) // in another history its entry will be missing
@@ -126,9 +136,23 @@ func (s *session) stepPart(i int) (moved bool) {
 		f.pos, f.step = p, live
 		return true
 	}
-	if pg := s.page(f); pg != nil && (pg.at == f.pos.ID && pg.verdict != stream.Contiguous || pg.after(f.pos.ID) == len(pg.frames)) {
-		s.end(endBehind)
+	pg := s.page(f)
+	switch {
+	case pg == nil:
+		return false
+	case f.untold(pg):
+		return s.stillThere(nil)
 	}
+	return s.stillThere(pg.frames[pg.after(f.pos.ID):])
+}
+
+// stillThere ends the session unless frames, which follow the position, begin
+// with an event, as they did when a part of it was sent.
+func (s *session) stillThere(frames []*stream.Frame) bool {
+	if len(frames) > 0 && frames[0].Kind == stream.KindEvent {
+		return true
+	}
+	s.end(endBehind)
 	return false
 }
 
@@ -168,7 +192,7 @@ func (s *session) place(b *batch, i int) (moved bool) {
 	if pg == nil {
 		return false
 	}
-	if pg.at == f.pos.ID && pg.verdict != stream.Contiguous && !f.told {
+	if f.untold(pg) {
 		s.lost(b, i, pg.verdict, pg.start)
 		return true
 	}
@@ -179,13 +203,14 @@ func (s *session) place(b *batch, i int) (moved bool) {
 		}
 		return false // fill sends it
 	}
-	// Nothing is left on the page, and it goes as far as was asked for.
-	if f.pos.ID.Less(pg.covers) {
-		f.resume(pg.covers)
+	// Nothing is left, as far as was asked for. That position is the log's: of
+	// the history only it can say whether it goes on there.
+	if p, err := f.log.Seek(pg.covers); err == nil {
+		f.pos, f.step = p, live
 		s.at(i, pg.covers)
 		return true
 	}
-	f.checked = true
+	f.checked = errors.Is(err, stream.ErrAhead)
 	return false
 }
 
@@ -204,19 +229,15 @@ func (s *session) lost(b *batch, i int, v stream.Verdict, id stream.ID) {
 }
 
 // page returns the history's page that goes on after the feed's position, or
-// nil until it is there.
+// nil until it is there. Of a position beyond the log it tells only whether it
+// exists.
 func (s *session) page(f *feed) *page {
-	st := f.log.State()
-	// Read as far as the log can take over; of a position beyond the log, only
-	// whether it exists.
+	head := f.log.State().Head
 	upTo := f.pos.ID
-	switch {
-	case f.pos.ID.Less(st.Start):
-		upTo = st.Start
-	case f.pos.ID.Less(st.Head.ID):
-		upTo = st.Head.ID
+	if upTo.Less(head.ID) {
+		upTo = head.ID
 	}
-	return s.g.history.page(f.topic, st.Head.Epoch, f.pos.ID, upTo, s)
+	return s.g.history.page(f.topic, head.Epoch, f.pos.ID, upTo, s)
 }
 
 // fork takes a feed to the history that has replaced the one it was reading.
@@ -238,7 +259,7 @@ func (s *session) fill(b *batch, i int) (again bool) {
 		return s.fillLive(b, i)
 	case resuming:
 		pg := s.page(f)
-		if pg == nil || pg.at == f.pos.ID && pg.verdict != stream.Contiguous && !f.told {
+		if pg == nil || f.untold(pg) {
 			return false // step waits for it, or deals with it
 		}
 		frames := pg.frames[pg.after(f.pos.ID):]

@@ -76,16 +76,18 @@ func (p *page) after(id stream.ID) int {
 	return sort.Search(len(p.frames), func(i int) bool { return id.Less(p.frames[i].ID) })
 }
 
-// has reports whether a reader at id gets on with this page: there are frames,
-// or it is known that there are none for some way, or as far as upTo.
+// has reports whether a reader at id gets on with this page: it says where
+// reading goes on instead, there are frames, or it is known that there are
+// none as far as upTo.
 func (p *page) has(id, upTo stream.ID) bool {
-	if id != p.at {
-		i := p.after(id)
-		if i == 0 || p.frames[i-1].ID != id {
-			return false
+	if id == p.at {
+		if p.start != p.at {
+			return true
 		}
+	} else if i := p.after(id); i == 0 || p.frames[i-1].ID != id {
+		return false
 	}
-	return p.after(id) < len(p.frames) || id.Less(p.covers) || !p.covers.Less(upTo)
+	return p.after(id) < len(p.frames) || !p.covers.Less(upTo)
 }
 
 // shelf holds the pages of one topic and the wishes for more.
@@ -192,17 +194,19 @@ func (h *history) fetchNext(s *shelf) {
 	s.lowest = !s.lowest
 	s.fetching = true
 	// Not into a page that is there already: readers go over to it.
+	var behind *page
 	for _, p := range s.pages {
-		if p.verdict == stream.Contiguous && next.at.Less(p.at) && p.at.Less(next.upTo) {
-			next.upTo = p.at
+		if p.verdict == stream.Contiguous && len(p.frames) > 0 && next.at.Less(p.at) && p.at.Less(next.upTo) {
+			next.upTo, behind = p.at, p
 		}
 	}
 	epoch, limit := s.epoch, min(max(pageBytes/max(s.avg, 1), minPage), maxPage)
-	h.done.Go(func() { h.fetch(s, epoch, next, limit) })
+	h.done.Go(func() { h.fetch(s, epoch, next, behind, limit) })
 }
 
-// fetch reads a page, again and again if the Replayer does not answer.
-func (h *history) fetch(s *shelf, epoch uint32, w wish, limit int) {
+// fetch reads a page, again and again if the Replayer does not answer. The
+// page behind it may be nil.
+func (h *history) fetch(s *shelf, epoch uint32, w wish, behind *page, limit int) {
 	var got stream.Page
 	ok := h.retry(func(ctx context.Context) (err error) {
 		got, err = h.replayer.Read(ctx, s.topic, w.at, w.upTo, limit)
@@ -210,7 +214,7 @@ func (h *history) fetch(s *shelf, epoch uint32, w wish, limit int) {
 	})
 	var p *page
 	if ok {
-		p = h.newPage(s, w, got)
+		p = h.newPage(s, w, behind, got)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -276,7 +280,7 @@ func (h *history) retry(read func(context.Context) error) bool {
 	}
 }
 
-func (h *history) newPage(s *shelf, w wish, got stream.Page) *page {
+func (h *history) newPage(s *shelf, w wish, behind *page, got stream.Page) *page {
 	p := &page{at: w.at, verdict: got.Verdict, start: got.Start, covers: got.End(), born: time.Now(), shelf: s}
 	if !got.More && p.covers.Less(w.upTo) {
 		p.covers = w.upTo
@@ -287,12 +291,21 @@ func (h *history) newPage(s *shelf, w wish, got stream.Page) *page {
 		p.frames[i] = stream.Encode(e, h.maxEntry)
 		p.bytes += int64(p.frames[i].Size())
 	}
+	if behind != nil && len(p.frames) == 0 && p.start == p.at && p.verdict != stream.Reset {
+		// Nothing is left in between, so what is behind it follows.
+		p.frames, p.covers = behind.frames, behind.covers
+	}
 	return p
 }
 
 // put adds a page in place of one that began at the same position, and drops
 // those least recently read that are then too many.
 func (h *history) put(p *page) {
+	if p.verdict == stream.Reset {
+		// All others may be of the history that is gone. A reader must not go
+		// from this page to them, and from them to this page again.
+		h.clear(p.shelf)
+	}
 	for _, old := range p.shelf.pages {
 		if old.at == p.at {
 			h.drop(old)
