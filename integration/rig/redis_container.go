@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 )
@@ -20,6 +23,8 @@ import (
 // defaultRedisImage is the official one. TEST_REDIS_IMAGE names another, also
 // of a server that is not Redis but answers to the name redis-server.
 const defaultRedisImage = "redis:8"
+
+const redisPort = "6379/tcp"
 
 // newRedisServer runs the server in a container. Its port on the host is
 // fixed, because a port of the engine's choice changes with every restart.
@@ -40,7 +45,10 @@ func newRedisServer(t testing.TB, port int, args []string) (redisServer, error) 
 		ContainerRequest: testcontainers.ContainerRequest{
 			Image:        cmp.Or(os.Getenv("TEST_REDIS_IMAGE"), defaultRedisImage),
 			Cmd:          append([]string{"redis-server", "--protected-mode", "no"}, args...),
-			ExposedPorts: []string{fmt.Sprintf("%d:6379/tcp", port)},
+			ExposedPorts: []string{redisPort},
+			HostConfigModifier: func(c *container.HostConfig) {
+				c.PortBindings = network.PortMap{network.MustParsePort(redisPort): {{HostPort: strconv.Itoa(port)}}}
+			},
 		},
 	})
 	return s, err
