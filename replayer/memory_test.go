@@ -146,6 +146,20 @@ func TestMaxEntryLimitsWhatIsStored(t *testing.T) {
 	}
 }
 
+func TestTheEarliestPositionIsTheStartUntilSomethingIsTrimmed(t *testing.T) {
+	m := replayer.NewMemory(replayer.MemoryOptions{})
+	store(t, m, "1")
+	second := store(t, m, "2")
+	since := replayer.Since{Earliest: true}
+	if at, err := m.Seek(context.Background(), "t", since); err != nil || !at.IsZero() {
+		t.Errorf("got %v, %v", at, err)
+	}
+	m.Trim("t", 1)
+	if at, err := m.Seek(context.Background(), "t", since); err != nil || at != second.Prev() {
+		t.Errorf("after trimming: got %v, %v, want %v", at, err, second.Prev())
+	}
+}
+
 func TestMemoryForgetsWhatItIsToldTo(t *testing.T) {
 	m := replayer.NewMemory(replayer.MemoryOptions{})
 	if m.Delete("t", stream.ID{Ms: 1}) {

@@ -169,7 +169,11 @@ func TestAStreamCopiedInCountsAsNeverTrimmed(t *testing.T) {
 	s := start(t)
 	rdb := client(t, s)
 	ctx := context.Background()
-	for _, args := range [][]any{{"XADD", "s", "5-1", "a", "1"}, {"XADD", "s", "MAXLEN", "1", "6-1", "a", "1"}, {"COPY", "s", "t"}, {"XADD", "t", "7-1", "a", "1"}} {
+	for _, args := range [][]any{
+		{"XADD", "t", "1-1", "a", "1"}, {"XADD", "t", "2-1", "a", "1"}, {"XADD", "t", "3-1", "a", "1"}, // to be replaced
+		{"XADD", "s", "5-1", "a", "1"}, {"XADD", "s", "MAXLEN", "1", "6-1", "a", "1"},
+		{"COPY", "s", "t", "REPLACE"}, {"XADD", "t", "7-1", "a", "1"},
+	} {
 		if err := rdb.Do(ctx, args...).Err(); err != nil {
 			t.Fatal(err)
 		}

@@ -174,6 +174,13 @@ var histories = map[string]string{
 		XADD s 4-1 a 1
 		EXEC
 		XINFO STREAM s
+		SELECT 0
+		XINFO STREAM s
+		SELECT 3
+		MULTI
+		EVAL return(redis.call('XADD',KEYS[1],ARGV[1],'a','1')) 1 s 5-1
+		EXEC
+		EVAL return(redis.call('XADD',KEYS[1],ARGV[1],'a','1')) 1 s 6-1
 		FLUSHDB
 		SELECT 0
 		XINFO STREAM s`,
