@@ -51,7 +51,7 @@ func newSimPod(s *seamSim) *simPod {
 	var err error
 	p.g, err = New(p, p, Options{
 		Authorizer:   auth.Anonymous(),
-		HistoryBytes: 1 + int64(s.rnd.IntN(3))*3000,
+		HistoryBytes: []int64{1, 3000, 1 << 20}[s.rnd.IntN(3)],
 		Logger:       slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -130,13 +130,13 @@ func (s *simStream) save() {
 	s.saved.entries = slices.Clone(s.entries)
 }
 
-// failover goes back to the copy. What is added then has other ids than what
-// was lost.
-func (s *simStream) failover(lineage uint64) {
+// failover goes back to the copy, on a machine whose clock may be late. What is
+// added then has other ids than what was lost.
+func (s *simStream) failover(lineage, late uint64) {
 	clock := s.clock
 	s.simHistory = s.saved
 	s.entries = slices.Clone(s.saved.entries)
-	s.clock = clock
+	s.clock = max(1000, clock-late)
 	s.lineage = lineage
 	s.forked = true
 }

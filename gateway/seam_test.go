@@ -278,7 +278,7 @@ func (s *seamSim) disturb(st *simStream) {
 		st.save()
 	case n < 9 && s.forks:
 		s.lineages += 10 // ids of two histories are never neighbours
-		st.failover(s.lineages)
+		st.failover(s.lineages, uint64(s.rnd.IntN(30)))
 		s.logf("%s: fail-over to %v", st.topic, st.ids())
 	case n == 9 && s.forks:
 		st.drop()
