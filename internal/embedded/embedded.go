@@ -44,7 +44,7 @@ type Server struct {
 	once    sync.Once
 
 	peersMu sync.Mutex
-	peers   map[*server.Peer]*session // nil for the recorders of others
+	peers   map[*server.Peer]*session // nil for our own recorders
 
 	// mu is held while a command that changes keys is carried out, so that
 	// counters and notifications are in the order of the changes.
