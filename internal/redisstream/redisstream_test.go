@@ -34,6 +34,7 @@ var behaviours = []struct {
 	{"heads tells where streams end", testHeadsTellsWhereStreamsEnd},
 	{"info tells all", testInfoTellsAll},
 	{"append trims", testAppendTrims},
+	{"newer tells where there is more", testNewerTellsWhereThereIsMore},
 }
 
 // servers are Redis in both protocols, a cluster of it, the one that is built

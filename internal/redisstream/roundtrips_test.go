@@ -82,3 +82,24 @@ func TestRoundTrips(t *testing.T) {
 	redisstream.Heads(ctx, rdb, []string{"k0", "none", "k1"})
 	want("heads", "[[xrevrange xrevrange xrevrange] [xinfo]]")
 }
+
+func testNewerTellsWhereThereIsMore(t *testing.T, rdb redis.UniversalClient) {
+	ctx := context.Background()
+	var reads []redisstream.TailRead
+	for i := range 300 {
+		key := fmt.Sprint("k", i)
+		if i%3 != 2 {
+			add(t, rdb, key, "1-0", "2-0")
+		}
+		reads = append(reads, redisstream.TailRead{Key: key, At: stream.ID{Ms: uint64(1 + i%3)}})
+	}
+	got, err := redisstream.Newer(ctx, rdb, reads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, newer := range got {
+		if newer != (i%3 == 0) {
+			t.Errorf("key %d after %v: %v", i, reads[i].At, newer)
+		}
+	}
+}
