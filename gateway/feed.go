@@ -10,11 +10,12 @@ import (
 // feed is a session's reading of one topic: first from the history, as far as
 // the client is behind, then from the log that all connections share.
 //
-//	joining ──────────────── the log's head ─────────────────┐
-//	seeking ── history.seek ──► resuming ── log.Seek ────────► live
-//	                             ▲ ▲    │ behind: pages         │
-//	                             │ └────┘                       │
-//	                             └── behind, or history forked ─┘
+//	joining ──────────────── the log's head ────────────────┐
+//	seeking ── history.seek ──► resuming ─── log.Seek ──────► live
+//	                             │ ▲   ▲                       │
+//	                history.page │ │   └─ behind, or forked ───┘
+//	                             ▼ │
+//	                            paging
 type feed struct {
 	topic stream.Topic
 	log   stream.Log
@@ -25,7 +26,7 @@ type feed struct {
 	step    step
 	stuck   bool // live: what comes next is not an event, and step deals with it
 	checked bool // resuming, ahead of the log: the position was found to exist
-	told    bool // resuming: the client was told that history is gone up to this position
+	told    bool // not live: the client was told that history is gone up to this position
 }
 
 type step uint8
@@ -34,6 +35,7 @@ const (
 	joining  step = iota // waits for the log's first position
 	seeking              // waits for the position of since
 	resuming             // has a position, which is to be found in log or history
+	paging               // has a position, and the history has a page with what follows
 	live                 // has a position in the log
 )
 
@@ -86,7 +88,7 @@ func (s *session) stepFeed(b *batch, i int) (moved bool) {
 	if !s.opened {
 		return false // what is gone is told after the first block
 	}
-	if f.step == resuming {
+	if f.step != live {
 		return s.place(b, i)
 	}
 	frames, err := f.log.Read(b.frames[:0], f.pos, 1)
@@ -143,6 +145,7 @@ func (s *session) stepPart(i int) (moved bool) {
 	case f.untold(pg):
 		return s.stillThere(nil)
 	}
+	f.step = paging
 	return s.stillThere(pg.frames[pg.after(f.pos.ID):])
 }
 
@@ -177,6 +180,7 @@ func (s *session) join(i int) bool {
 // place looks for a position in the log, and in the history if it is not there.
 func (s *session) place(b *batch, i int) (moved bool) {
 	f := &s.feeds[i]
+	f.step = resuming
 	p, err := f.log.Seek(f.pos.ID)
 	switch {
 	case err == nil:
@@ -201,7 +205,8 @@ func (s *session) place(b *batch, i int) (moved bool) {
 			s.pass(b, i, fr)
 			return true
 		}
-		return false // fill sends it
+		f.step = paging // fill sends it
+		return false
 	}
 	// Nothing is left, as far as was asked for. That position is the log's: of
 	// the history only it can say whether it goes on there.
@@ -257,7 +262,7 @@ func (s *session) fill(b *batch, i int) (again bool) {
 	switch f.step {
 	case live:
 		return s.fillLive(b, i)
-	case resuming:
+	case paging:
 		pg := s.page(f)
 		if pg == nil || f.untold(pg) {
 			return false // step waits for it, or deals with it

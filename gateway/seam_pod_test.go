@@ -169,6 +169,9 @@ func (r *simRead) settle(s *seamSim, err error) {
 		r.id, r.err = of.seek(*r.since)
 	default:
 		r.page, r.err = of.read(r.at, r.upTo, 1+s.rnd.IntN(6))
+		if s.d.lossUntold && r.page.Verdict == stream.Gap {
+			r.page.Verdict, r.page.Start = stream.Contiguous, r.at
+		}
 	}
 }
 

@@ -103,7 +103,7 @@ func runSeams(t *testing.T, base, n uint64, d seamDefect, fail func(*testing.T, 
 // seamDefect is a known mistake, made on purpose.
 type seamDefect struct {
 	commitAll, commitLess, partForgotten, beatInside, staleSuffix, lossUntold,
-	skipEvicted, resumeAtHead, stalePages, deafToHistory bool
+	skipEvicted, resumeAtHead, deafToHistory bool
 }
 
 // seamSim is one schedule.
@@ -226,6 +226,7 @@ func (s *seamSim) run() {
 	s.settle()
 	for _, c := range s.clients {
 		if c.conn != nil {
+			c.conn.checkLive()
 			c.disconnect(len(c.conn.wire))
 		}
 		for _, t := range c.topics {
