@@ -16,12 +16,14 @@ func TestTerminatedPodSendsItsClientsToAnother(t *testing.T) {
 	old := rig.StartPod(t, r.URL(), "SSE_LAME_DUCK=2s", "SSE_DRAIN_WINDOW=2s")
 	other := rig.StartPod(t, r.URL())
 	const n = 20
-	streams, wires := make([]*rig.Follower, n), make([]wire, n)
-	for i := range streams {
+	var streams []*rig.Follower
+	wires := make([]wire, n)
+	for i := range wires {
 		ask := orders()
 		ask.Copy = &wires[i]
-		streams[i] = rig.Follow(t, old, ask)
-		streams[i].Opened()
+		f := rig.Follow(t, old, ask)
+		f.Opened()
+		streams = append(streams, f)
 	}
 	r.Data(t, "orders", "before")
 	for _, f := range streams {
@@ -37,19 +39,20 @@ func TestTerminatedPodSendsItsClientsToAnother(t *testing.T) {
 	late := rig.Follow(t, old, orders("since=earliest"))
 	late.Opened()
 	late.Want("before")
+	streams = append(streams, late)
 	r.Data(t, "orders", "lame duck")
-	for _, f := range append(streams, late) {
+	for _, f := range streams {
 		f.Want("lame duck")
 	}
 
-	for i, f := range append(streams, late) {
+	for i, f := range streams {
 		f.Abort()
 		if i < n && !regexp.MustCompile(`\nretry: ?\d+\n+$`).MatchString(wires[i].String()) {
 			t.Errorf("stream %d: want a time to come back as its last words, got\n%s", i, wires[i].String())
 		}
 	}
 	r.Data(t, "orders", "missed")
-	for _, f := range append(streams, late) {
+	for _, f := range streams {
 		f = f.Again(other)
 		f.Opened()
 		f.Want("missed")

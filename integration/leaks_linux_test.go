@@ -36,6 +36,9 @@ func TestThousandStreamsLeaveNothingBehind(t *testing.T) {
 	const slack = 10
 	goroutines, fds := metric(t, pod, "go_goroutines"), openFiles(t, pod)
 	cycle(1000)
+	if n := metric(t, pod, "sse_connections_accepted_total"); n < 1100 {
+		t.Errorf("want 1100 streams to have been opened, the pod counts %v", n)
+	}
 	rig.Await(t, fmt.Sprintf("the pod has its %v goroutines and %d open files again", goroutines, fds), func() bool {
 		return metric(t, pod, "go_goroutines") <= goroutines+slack && openFiles(t, pod) <= fds+slack
 	})

@@ -38,7 +38,7 @@ func newRedisServer(t testing.TB, port int, args []string) (redisServer, error) 
 	if s.onHost, err = provider.DaemonHost(ctx); err != nil {
 		return nil, fmt.Errorf("ask the container engine for its address: %w", err)
 	}
-	if s.engine, err = testcontainers.NewDockerClient(); err != nil {
+	if s.engine, err = testcontainers.NewDockerClientWithOpts(ctx); err != nil {
 		return nil, err
 	}
 	s.ctr, err = testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
@@ -56,7 +56,7 @@ func newRedisServer(t testing.TB, port int, args []string) (redisServer, error) 
 
 type redisContainer struct {
 	ctr    testcontainers.Container
-	engine *client.Client
+	engine *testcontainers.DockerClient
 	onHost string
 }
 

@@ -82,7 +82,7 @@ func (s *Stream) request(ask Ask, addr string) error {
 	if _, err := io.WriteString(s.conn, head.String()+"\r\n"); err != nil {
 		return err
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(s.conn), nil)
+	resp, err := http.ReadResponse(bufio.NewReader(s.conn), nil) //nolint:bodyclose // closing it would read the stream to its end
 	if err != nil {
 		return err
 	}
