@@ -68,7 +68,6 @@ func TestSeamFindsDefects(t *testing.T) {
 		"trimmed history not told":           {lossUntold: true},
 		"evicted frames skipped":             {skipEvicted: true},
 		"resuming at the head":               {resumeAtHead: true},
-		"pages of a former history":          {stalePages: true},
 		"no wake-up when history comes":      {deafToHistory: true},
 	} {
 		t.Run(name, func(t *testing.T) {
