@@ -57,7 +57,7 @@ var settings = []struct{ name, value string }{
 
 const (
 	notifyOption  = "notify-keyspace-events"
-	notifications = "Kgxt"
+	notifications = "Kgxet" // all that the gateway asks for; nothing is ever evicted here
 )
 
 // config answers CONFIG. It accepts notify-keyspace-events, so that what
