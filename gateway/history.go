@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sort"
 	"sync"
 	"time"
 
@@ -33,11 +32,13 @@ type history struct {
 
 	mu      sync.Mutex
 	shelves map[stream.Topic]*shelf
-	recent  list.List // of *page, the least recently read first
+	recent  list.List   // of *page, the least recently read first
+	expiry  *time.Timer // runs while there are pages
 	bytes   int64
 	max     int64
 	seeks   map[seekKey]*seek
-	reads   int64 // fetches and seeks, for the metrics
+	sought  time.Time // when old seeks were last forgotten
+	reads   int64     // fetches and seeks, for the metrics
 
 	slots chan struct{} // reads under way
 	ctx   context.Context
@@ -58,63 +59,6 @@ const (
 	retryMax    = 2 * time.Second
 )
 
-// page is a run of frames after a position. It is immutable.
-type page struct {
-	at      stream.ID      // the position that was read from
-	verdict stream.Verdict // of that position
-	start   stream.ID      // the frames are after this
-	frames  []*stream.Frame
-	covers  stream.ID // everything up to here is in the page
-	born    time.Time
-	bytes   int64
-	shelf   *shelf
-	place   *list.Element
-}
-
-// after returns the index of the first frame after id.
-func (p *page) after(id stream.ID) int {
-	return sort.Search(len(p.frames), func(i int) bool { return id.Less(p.frames[i].ID) })
-}
-
-// has reports whether a reader at id gets on with this page: it says where
-// reading goes on instead, there are frames, or it is known that there are
-// none as far as upTo.
-func (p *page) has(id, upTo stream.ID) bool {
-	if id == p.at {
-		if p.start != p.at {
-			return true
-		}
-	} else if i := p.after(id); i == 0 || p.frames[i-1].ID != id {
-		return false
-	}
-	return p.after(id) < len(p.frames) || !p.covers.Less(upTo)
-}
-
-// shelf holds the pages of one topic and the wishes for more.
-type shelf struct {
-	topic    stream.Topic
-	epoch    uint32 // of the log; a fork empties the shelf
-	pages    []*page
-	wishes   []wish // in the order they came
-	wishing  map[wishKey]struct{}
-	fetching bool
-	lowest   bool // the next fetch is the lowest wish's, else the oldest's
-	avg      int  // bytes of an entry
-}
-
-type wish struct {
-	at, upTo stream.ID
-	waker    stream.Waker
-}
-
-// wishKey lets a session that asks again wish only once.
-type wishKey struct {
-	at    stream.ID
-	waker stream.Waker
-}
-
-func (w wish) key() wishKey { return wishKey{w.at, w.waker} }
-
 func newHistory(r replayer.Replayer, max int64, maxEntry int, log *slog.Logger) *history {
 	h := &history{
 		replayer: r, maxEntry: maxEntry, log: log, max: max,
@@ -122,11 +66,17 @@ func newHistory(r replayer.Replayer, max int64, maxEntry int, log *slog.Logger) 
 		slots: make(chan struct{}, maxFetches),
 	}
 	h.ctx, h.stop = context.WithCancel(context.Background())
+	h.expiry = time.AfterFunc(pageAge, h.expire)
+	h.expiry.Stop()
 	return h
 }
 
+// close ends all reads. Who still waits is not answered.
 func (h *history) close() {
-	h.stop()
+	h.mu.Lock()
+	h.expiry.Stop()
+	h.stop() // no read begins after this, since all begin under the lock
+	h.mu.Unlock()
 	h.done.Wait()
 }
 
@@ -155,22 +105,6 @@ func (h *history) page(t stream.Topic, epoch uint32, at, upTo stream.ID, w strea
 	s.wishing[wish.key()] = struct{}{}
 	s.wishes = append(s.wishes, wish)
 	h.fetchNext(s)
-	return nil
-}
-
-func (h *history) find(s *shelf, at, upTo stream.ID) *page {
-	now := time.Now()
-	for i := 0; i < len(s.pages); i++ {
-		p := s.pages[i]
-		switch {
-		case now.Sub(p.born) > pageAge:
-			h.drop(p)
-			i--
-		case p.has(at, upTo):
-			h.recent.MoveToBack(p.place)
-			return p
-		}
-	}
 	return nil
 }
 
@@ -277,128 +211,6 @@ func (h *history) retry(read func(context.Context) error) bool {
 			return false
 		}
 		backoff = min(2*backoff, retryMax)
-	}
-}
-
-func (h *history) newPage(s *shelf, w wish, behind *page, got stream.Page) *page {
-	p := &page{at: w.at, verdict: got.Verdict, start: got.Start, covers: got.End(), born: time.Now(), shelf: s}
-	if !got.More && p.covers.Less(w.upTo) {
-		p.covers = w.upTo
-	}
-	p.bytes = 256
-	p.frames = make([]*stream.Frame, len(got.Entries))
-	for i, e := range got.Entries {
-		p.frames[i] = stream.Encode(e, h.maxEntry)
-		p.bytes += int64(p.frames[i].Size())
-	}
-	if behind != nil && len(p.frames) == 0 && p.start == p.at && p.verdict != stream.Reset {
-		// Nothing is left in between, so what is behind it follows.
-		p.frames, p.covers = behind.frames, behind.covers
-	}
-	return p
-}
-
-// put adds a page in place of one that began at the same position, and drops
-// those least recently read that are then too many.
-func (h *history) put(p *page) {
-	if p.verdict == stream.Reset {
-		// All others may be of the history that is gone. A reader must not go
-		// from this page to them, and from them to this page again.
-		h.clear(p.shelf)
-	}
-	for _, old := range p.shelf.pages {
-		if old.at == p.at {
-			h.drop(old)
-			break
-		}
-	}
-	p.shelf.pages = append(p.shelf.pages, p)
-	p.place = h.recent.PushBack(p)
-	h.bytes += p.bytes
-	for h.bytes > h.max && h.recent.Len() > 1 {
-		old := h.recent.Front().Value.(*page)
-		h.drop(old)
-		h.tidy(old.shelf)
-	}
-}
-
-func (h *history) drop(p *page) {
-	pages := p.shelf.pages
-	for i := range pages {
-		if pages[i] == p {
-			p.shelf.pages = append(pages[:i], pages[i+1:]...)
-			break
-		}
-	}
-	h.recent.Remove(p.place)
-	h.bytes -= p.bytes
-}
-
-func (h *history) clear(s *shelf) {
-	for len(s.pages) > 0 {
-		h.drop(s.pages[0])
-	}
-}
-
-// tidy forgets a shelf that holds nothing.
-func (h *history) tidy(s *shelf) {
-	if len(s.pages) == 0 && len(s.wishes) == 0 && !s.fetching && h.shelves[s.topic] == s {
-		delete(h.shelves, s.topic)
-	}
-}
-
-// seekKey makes equal wishes share one seek.
-type seekKey struct {
-	topic stream.Topic
-	since replayer.Since
-}
-
-type seek struct {
-	done   bool
-	ok     bool
-	id     stream.ID
-	born   time.Time
-	wakers []stream.Waker
-}
-
-// seek returns the position that since stands for. If it is not known yet, w
-// is woken when it is.
-func (h *history) seek(t stream.Topic, since replayer.Since, w stream.Waker) (stream.ID, bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	key := seekKey{t, since}
-	k := h.seeks[key]
-	if k == nil || k.done && (!k.ok || time.Since(k.born) > seekAge) {
-		k = &seek{}
-		h.seeks[key] = k
-		h.done.Go(func() { h.runSeek(key, k) })
-	}
-	if k.done {
-		return k.id, true
-	}
-	k.wakers = append(k.wakers, w)
-	return stream.ID{}, false
-}
-
-func (h *history) runSeek(key seekKey, k *seek) {
-	var id stream.ID
-	ok := h.retry(func(ctx context.Context) (err error) {
-		id, err = h.replayer.Seek(ctx, key.topic, key.since)
-		return err
-	})
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	// A key that is not a stream has no positions: begin at 0-0, and the log
-	// says what is wrong.
-	k.done, k.ok, k.id, k.born = true, ok || h.ctx.Err() == nil, id, time.Now()
-	for _, w := range k.wakers {
-		w.Wake()
-	}
-	k.wakers = nil
-	for old, s := range h.seeks {
-		if s.done && time.Since(s.born) > seekAge {
-			delete(h.seeks, old)
-		}
 	}
 }
 
