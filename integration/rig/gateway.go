@@ -16,11 +16,9 @@ import (
 // GatewayPackage is the program under test.
 const GatewayPackage = "github.com/ssegateway/sse-gateway/cmd/sse-gateway"
 
-// Environment variables of the tests.
-const (
-	EnvGateway = "TEST_GATEWAY"      // path of a binary to test instead of one built here
-	EnvRace    = "TEST_GATEWAY_RACE" // 1: build the gateway with the race detector
-)
+// EnvGateway is the environment variable that names a binary to test instead
+// of one built here.
+const EnvGateway = "TEST_GATEWAY"
 
 var built struct {
 	dir  string
@@ -66,7 +64,7 @@ func Build(pkg string) (string, error) {
 	}
 	path := filepath.Join(built.dir, filepath.Base(pkg))
 	args := []string{"build", "-o", path}
-	if os.Getenv(EnvRace) == "1" {
+	if raceDetector {
 		args = append(args, "-race")
 	}
 	if out, err := exec.Command("go", append(args, pkg)...).CombinedOutput(); err != nil {

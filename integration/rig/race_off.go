@@ -1,0 +1,6 @@
+//go:build !race
+
+package rig
+
+// raceDetector says how programs are built: as the tests are.
+const raceDetector = false
