@@ -163,7 +163,7 @@ func (h *history) fetch(s *shelf, epoch uint32, w wish, behind *page, limit int)
 	// a stream) all are: the log knows why.
 	waiting := s.wishes[:0]
 	for _, wish := range s.wishes {
-		if p == nil || s.epoch != epoch || h.find(s, wish.at, wish.upTo) != nil {
+		if p == nil || s.epoch != epoch || p.has(wish.at, wish.upTo) {
 			delete(s.wishing, wish.key())
 			wish.waker.Wake()
 		} else {
