@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -148,14 +149,28 @@ func bodyParameters(w http.ResponseWriter, r *http.Request, list []parameter) ([
 	}
 }
 
+// jsonParameters reads members in their order, as the last cursor given wins.
 func jsonParameters(body []byte, list []parameter) ([]parameter, error) {
-	var object map[string]any
-	dec := json.NewDecoder(strings.NewReader(string(body)))
-	dec.UseNumber()
-	if err := dec.Decode(&object); err != nil {
-		return nil, problemf(http.StatusBadRequest, "body", `the body must be a JSON object such as {"topic":["a","b"]}: %v`, err)
+	notAnObject := func(err error) error {
+		return problemf(http.StatusBadRequest, "body", `the body must be a JSON object such as {"topic":["a","b"]}: %v`, err)
 	}
-	for name, v := range object {
+	if !json.Valid(body) {
+		return nil, notAnObject(errors.New("it is not JSON"))
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	if begin, _ := dec.Token(); begin != json.Delim('{') {
+		return nil, notAnObject(errors.New("it is something else"))
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return nil, notAnObject(err)
+		}
+		var v any
+		if err := dec.Decode(&v); err != nil {
+			return nil, notAnObject(err)
+		}
 		many, ok := v.([]any)
 		if !ok {
 			many = []any{v}
@@ -163,9 +178,9 @@ func jsonParameters(body []byte, list []parameter) ([]parameter, error) {
 		for _, one := range many {
 			switch one := one.(type) {
 			case string:
-				list = append(list, parameter{name, one})
+				list = append(list, parameter{name.(string), one})
 			case json.Number:
-				list = append(list, parameter{name, one.String()})
+				list = append(list, parameter{name.(string), one.String()})
 			case nil:
 			default:
 				return nil, problemf(http.StatusBadRequest, "body", "%s must be a string, a number or a list of them", name)
@@ -243,7 +258,7 @@ func parseSince(v string) (replayer.Since, error) {
 		return replayer.Since{Ago: d}, nil
 	}
 	if t, err := time.Parse(time.RFC3339, v); err == nil && t.Unix() > 0 {
-		return replayer.Since{Time: t}, nil
+		return replayer.Since{Time: t.UTC()}, nil // equal times are equal keys
 	}
 	return replayer.Since{}, problemf(http.StatusBadRequest, "since",
 		"since=%q: earliest, a duration such as 5m, a time such as 2026-01-31T12:00:00Z (write + as %%2B) or Unix milliseconds are allowed", v)
