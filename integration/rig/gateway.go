@@ -1,10 +1,12 @@
 package rig
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -50,7 +52,7 @@ func Main(m *testing.M) int {
 // Gateway returns the path of the program under test.
 func Gateway() (string, error) {
 	if path := os.Getenv(EnvGateway); path != "" {
-		return path, nil
+		return path, dependOn(path)
 	}
 	return Build(GatewayPackage)
 }
@@ -62,14 +64,48 @@ func Build(pkg string) (string, error) {
 	if path, ok := built.path[pkg]; ok {
 		return path, nil
 	}
+	sources, err := goTool("list", "-deps", "-f", `{{if and (not .Standard) .Module.Main}}{{range .GoFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{range .EmbedFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{end}}`, pkg)
+	if err != nil {
+		return "", err
+	}
+	if err := dependOn(strings.Fields(sources)...); err != nil {
+		return "", err
+	}
 	path := filepath.Join(built.dir, filepath.Base(pkg))
 	args := []string{"build", "-o", path}
 	if raceDetector {
 		args = append(args, "-race")
 	}
-	if out, err := exec.Command("go", append(args, pkg)...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
+	if _, err := goTool(append(args, pkg)...); err != nil {
+		return "", err
 	}
 	built.path[pkg] = path
 	return path, nil
+}
+
+// dependOn tells go test, which notes what a test opens, that its result holds
+// only as long as these files stay as they are. It cannot know by itself that
+// a program which the test starts is made of them. Files outside the module
+// it does not look at.
+func dependOn(files ...string) error {
+	for _, name := range files {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func goTool(args ...string) (string, error) {
+	var out, errs bytes.Buffer
+	cmd := exec.Command("go", args...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", args[0], err, &errs)
+	}
+	return out.String(), nil
 }
