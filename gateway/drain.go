@@ -9,8 +9,9 @@ import (
 
 // endWithin ends each session at a random point of the window. The points are
 // even, only their order is drawn: n ends in a window are n/window apart, so
-// the pods that take the clients over see a constant rate.
-func endWithin(ctx context.Context, open []*session, window time.Duration) {
+// the pods that take the clients over see a constant rate. It returns early
+// when no session is left.
+func endWithin(ctx context.Context, empty <-chan struct{}, open []*session, window time.Duration) {
 	rand.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
 	start := time.Now()
 	timer := time.NewTimer(0)
@@ -22,6 +23,8 @@ func endWithin(ctx context.Context, open []*session, window time.Duration) {
 			timer.Reset(wait)
 			select {
 			case <-timer.C:
+			case <-empty:
+				return
 			case <-ctx.Done():
 				return
 			}

@@ -101,8 +101,11 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &p):
 	case refused:
 		p = problem{refusal.Status, "forbidden", refusal.Message}
-		if refusal.Status == http.StatusUnauthorized {
+		switch {
+		case p.status == http.StatusUnauthorized:
 			p.code = "unauthorized"
+		case p.status < 400 || p.status > 599:
+			p.status = http.StatusForbidden // a refusal that says nothing, or yes, is still one
 		}
 		for name, v := range refusal.Header {
 			w.Header()[name] = v

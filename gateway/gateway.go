@@ -187,7 +187,8 @@ func (g *Gateway) remove(s *session) {
 // Drain refuses new streams from now on and ends the open ones at random
 // points of the window, each with a reconnection time, so that clients come
 // back elsewhere and not all at once. It returns when none is left, or with
-// ctx's error.
+// ctx's error, and then some are left. A second call with a shorter window
+// hurries the first.
 func (g *Gateway) Drain(ctx context.Context, window time.Duration) error {
 	g.mu.Lock()
 	first := !g.draining.Swap(true)
@@ -199,9 +200,7 @@ func (g *Gateway) Drain(ctx context.Context, window time.Duration) error {
 		close(g.empty)
 	}
 	g.mu.Unlock()
-	if first {
-		go endWithin(ctx, open, window)
-	}
+	endWithin(ctx, g.empty, open, window)
 	select {
 	case <-g.empty:
 		return nil

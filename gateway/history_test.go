@@ -23,7 +23,11 @@ type slowStore struct {
 	*replayer.Memory
 	reads, seeks atomic.Int64
 	gate         chan struct{} // if not nil, each read and seek takes one
-	err          atomic.Value  // of type error, wrapped in failure
+	err          atomic.Value  // a failure of reads and seeks
+
+	// What the Broadcaster sees: see liveStore.
+	silence  chan struct{} // if not nil, reads wait until it is closed
+	storeErr atomic.Value  // a failure of Store
 }
 
 type failure struct{ err error }

@@ -1,10 +1,7 @@
 package gateway
 
 import (
-	"context"
-	"errors"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -106,11 +103,8 @@ func (c *portableConn) send() (sent, done bool, why end) {
 		}
 		state := c.s.next(b)
 		if len(b.buf) > 0 {
-			if err := c.write(b.buf); err != nil {
-				if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
-					return sent, true, endTimeout
-				}
-				return sent, true, endWrite
+			if why := c.write(b.buf); why != "" {
+				return sent, true, why
 			}
 			c.s.commit(b, len(b.buf))
 			sent = true
@@ -124,10 +118,10 @@ func (c *portableConn) send() (sent, done bool, why end) {
 	}
 }
 
-// write sends p and waits until the kernel has taken it. The time-out is for
-// each slice: a slow client may take long over a large event, if only it takes
-// something.
-func (c *portableConn) write(p []byte) error {
+// write sends p and waits until the kernel has taken it. It returns why the
+// stream ended, if it has. The time-out is for each slice: a slow client may
+// take long over a large event, if only it takes something.
+func (c *portableConn) write(p []byte) end {
 	if !c.started {
 		c.started = true
 		streamHeaders(c.w.Header())
@@ -135,23 +129,25 @@ func (c *portableConn) write(p []byte) error {
 	}
 	for len(p) > 0 {
 		n := min(len(p), portableSlice)
+		deadline := time.Now().Add(c.writeTimeout)
 		// Not every writer has deadlines. Then its server's time-outs hold.
-		_ = c.rc.SetWriteDeadline(time.Now().Add(c.writeTimeout))
-		if _, err := c.w.Write(p[:n]); err != nil {
-			return err
+		_ = c.rc.SetWriteDeadline(deadline)
+		_, err := c.w.Write(p[:n])
+		if p = p[n:]; err == nil && len(p) == 0 {
+			err = c.rc.Flush()
 		}
-		p = p[n:]
-		if len(p) > 0 {
-			continue
-		}
-		if err := c.rc.Flush(); err != nil {
-			return err
+		switch {
+		case err == nil:
+		case time.Now().Before(deadline): // HTTP/2 does not say that it was the deadline
+			return endWrite
+		default:
+			return endTimeout
 		}
 	}
 	// On HTTP/2 a deadline that expires resets the stream, even if nothing
 	// is being written.
 	_ = c.rc.SetWriteDeadline(time.Time{})
-	return nil
+	return ""
 }
 
 func streamHeaders(h http.Header) {

@@ -41,9 +41,7 @@ func newPodOver(t testing.TB, s *slowStore, o Options, l broadcaster.Limits) *po
 	t.Helper()
 	p := &pod{store: s, reader: metric.NewManualReader()}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	// The Broadcaster reads the store as it is: what hangs and fails is the
-	// history's reading.
-	live, err := broadcaster.New(s.Memory, broadcaster.Options{Limits: l, Logger: quiet})
+	live, err := broadcaster.New(liveStore{s}, broadcaster.Options{Limits: l, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +64,45 @@ func newPodOver(t testing.TB, s *slowStore, o Options, l broadcaster.Limits) *po
 		}
 	})
 	return p
+}
+
+// liveStore is the store as the Broadcaster sees it. It counts nothing, and
+// hangs and fails apart from the history's reading.
+type liveStore struct{ *slowStore }
+
+func (s liveStore) Store(ctx context.Context, t stream.Topic, m stream.Message) (stream.ID, error) {
+	if f, _ := s.storeErr.Load().(failure); f.err != nil {
+		return stream.ID{}, f.err
+	}
+	return s.Memory.Store(ctx, t, m)
+}
+
+func (s liveStore) Read(ctx context.Context, t stream.Topic, at, upTo stream.ID, limit int) (stream.Page, error) {
+	if err := s.passLive(ctx, t); err != nil {
+		return stream.Page{}, err
+	}
+	return s.Memory.Read(ctx, t, at, upTo, limit)
+}
+
+func (s liveStore) Bounds(ctx context.Context, t stream.Topic) (stream.Info, error) {
+	if err := s.passLive(ctx, t); err != nil {
+		return stream.Info{}, err
+	}
+	return s.Memory.Bounds(ctx, t)
+}
+
+func (s liveStore) passLive(ctx context.Context, t stream.Topic) error {
+	if s.silence != nil {
+		select {
+		case <-s.silence:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if t == "wrong" {
+		return &stream.WrongTypeError{Key: "sse:wrong"}
+	}
+	return nil
 }
 
 // publish stores an event and lets the pod know.
@@ -154,7 +191,14 @@ type reading struct {
 // open sends a request and fails the test unless a stream is the answer.
 func open(t testing.TB, c *http.Client, req *http.Request) *reading {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(req.Context(), patience)
+	return openFor(t, patience, c, req)
+}
+
+// openFor is open for a stream that may last longer than tests have patience,
+// in a bubble.
+func openFor(t testing.TB, limit time.Duration, c *http.Client, req *http.Request) *reading {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(req.Context(), limit)
 	t.Cleanup(cancel)
 	resp, err := c.Do(req.WithContext(ctx))
 	if err != nil {
@@ -167,6 +211,9 @@ func open(t testing.TB, c *http.Client, req *http.Request) *reading {
 	}
 	return &reading{resp, sse.NewDecoder(resp.Body), t, cancel}
 }
+
+// noLimits are the defaults.
+var noLimits broadcaster.Limits
 
 // patience bounds every wait for something that must happen.
 const patience = 30 * time.Second
@@ -249,6 +296,13 @@ func (m *memory) Write(p []byte) (int, error) {
 }
 
 func (m *memory) FlushError() error { return nil }
+
+// code returns the status, 0 if the headers have not been sent.
+func (m *memory) code() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.status
+}
 
 // text returns what has been written so far.
 func (m *memory) text() string {
