@@ -14,7 +14,7 @@ import (
 // per delivery and the reads that Redis saw per event.
 func BenchmarkFanOut(b *testing.B) {
 	const connections, perSecond, seconds = 1000, 1000, 10
-	r := rig.StartRedis(b)
+	r := rig.StartRedis(b, "--appendonly", "no")
 	pod := rig.StartPod(b, r.URL())
 	clients := make([]*listener, connections)
 	for i := range clients {
@@ -72,7 +72,7 @@ func BenchmarkResume(b *testing.B) {
 
 func resume(b *testing.B, warm bool) {
 	const clients, entries = 1000, 100
-	r := rig.StartRedis(b)
+	r := rig.StartRedis(b, "--appendonly", "no")
 	pod := rig.StartPod(b, r.URL())
 	pub := dialRedis(b, r.Addr)
 	if warm {

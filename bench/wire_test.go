@@ -3,6 +3,7 @@ package bench
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -37,14 +38,22 @@ type resp struct {
 	r    *bufio.Reader
 }
 
+func dial(addr string) (*resp, error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return &resp{conn, bufio.NewReader(conn)}, nil
+}
+
 func dialRedis(b *testing.B, addr string) *resp {
 	b.Helper()
-	conn, err := net.Dial("tcp", addr)
+	c, err := dial(addr)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { _ = conn.Close() })
-	return &resp{conn, bufio.NewReader(conn)}
+	b.Cleanup(func() { _ = c.conn.Close() })
+	return c
 }
 
 func (c *resp) send(args ...string) error {
@@ -110,23 +119,33 @@ type listener struct {
 	opened chan struct{}
 }
 
-// listen opens a stream and reads it until it is closed.
-func listen(b *testing.B, addr, query, lastID string, onEvent func(payload []byte)) *listener {
-	b.Helper()
+// open opens a stream and reads it until it is closed.
+func open(addr, query, lastID string, onEvent func(payload []byte)) (*listener, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
-		b.Fatal(err)
+		return nil, err
 	}
-	b.Cleanup(func() { _ = conn.Close() })
 	header := ""
 	if lastID != "" {
 		header = "Last-Event-ID: " + lastID + "\r\n"
 	}
 	if _, err := fmt.Fprintf(conn, "GET /events?%s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n%s\r\n", query, header); err != nil {
-		b.Fatal(err)
+		_ = conn.Close()
+		return nil, err
 	}
 	l := &listener{conn: conn, opened: make(chan struct{})}
 	go l.read(onEvent)
+	return l, nil
+}
+
+// listen is open for a benchmark, which closes the stream at its end.
+func listen(b *testing.B, addr, query, lastID string, onEvent func(payload []byte)) *listener {
+	b.Helper()
+	l, err := open(addr, query, lastID, onEvent)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = l.conn.Close() })
 	return l
 }
 
@@ -152,11 +171,19 @@ func (l *listener) read(onEvent func([]byte)) {
 	}
 }
 
-func (l *listener) await(b *testing.B) {
-	b.Helper()
+// opens waits for the first block.
+func (l *listener) opens() error {
 	select {
 	case <-l.opened:
+		return nil
 	case <-time.After(30 * time.Second):
-		b.Fatal("a stream did not open in 30 s")
+		return errors.New("a stream did not open in 30 s")
+	}
+}
+
+func (l *listener) await(b *testing.B) {
+	b.Helper()
+	if err := l.opens(); err != nil {
+		b.Fatal(err)
 	}
 }
