@@ -24,9 +24,6 @@ func (g *Gateway) servePublish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t, m, err := g.parsePublish(w, r)
-	if err == nil {
-		err = g.authorizeAll(r, auth.Publish, []stream.Topic{t})
-	}
 	if err != nil {
 		g.meters.published("refused")
 		g.refuse(w, r, err)
@@ -46,6 +43,8 @@ func (g *Gateway) servePublish(w http.ResponseWriter, r *http.Request) {
 	}{ids[0]})
 }
 
+// parsePublish reads who publishes what. A body is read only from somebody who
+// may.
 func (g *Gateway) parsePublish(w http.ResponseWriter, r *http.Request) (t stream.Topic, m stream.Message, err error) {
 	query, err := parameters(r.URL.RawQuery)
 	if err != nil {
@@ -57,6 +56,9 @@ func (g *Gateway) parsePublish(w http.ResponseWriter, r *http.Request) (t stream
 	}
 	if t, err = stream.ParseTopic(names[0]); err != nil {
 		return "", m, problem{http.StatusBadRequest, "topic_invalid", err.Error()}
+	}
+	if err := g.authorizeAll(r, auth.Publish, []stream.Topic{t}); err != nil {
+		return "", m, err
 	}
 	if v := last(query, "retry"); v != "" {
 		ms, err := strconv.ParseUint(v, 10, 31)
