@@ -53,11 +53,10 @@ func (g *Gateway) serveEvents(w http.ResponseWriter, r *http.Request) {
 		g.meters.ended(why)
 	}()
 	why = g.portable.serve(w, r, s)
-	if why != endClient {
-		// A clean end would mean that nothing more will come. Cutting the
-		// stream makes every client come back.
-		panic(http.ErrAbortHandler)
-	}
+	// A clean end would mean that nothing more will come. Cutting the stream
+	// makes every client come back; also if it is said to have gone, since a
+	// request's context ends for other reasons too.
+	panic(http.ErrAbortHandler)
 }
 
 // methodQuery is the safe method with a body (RFC 9110 registry, HTTP QUERY).

@@ -143,8 +143,8 @@ func New(b broadcaster.Broadcaster, r replayer.Replayer, o Options) (*Gateway, e
 }
 
 // ServeHTTP serves /events, /cursor and /publish. To mount it below a prefix
-// use http.StripPrefix. A stream ends, other than by the client, by panicking
-// with http.ErrAbortHandler: a clean end would tell clients that nothing more
+// use http.StripPrefix. A stream ends by panicking with http.ErrAbortHandler,
+// which net/http understands: a clean end would tell clients that nothing more
 // will come.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.cors.handle(w, r) {

@@ -66,45 +66,6 @@ func newPodOver(t testing.TB, s *slowStore, o Options, l broadcaster.Limits) *po
 	return p
 }
 
-// liveStore is the store as the Broadcaster sees it. It counts nothing, and
-// hangs and fails apart from the history's reading.
-type liveStore struct{ *slowStore }
-
-func (s liveStore) Store(ctx context.Context, t stream.Topic, m stream.Message) (stream.ID, error) {
-	if f, _ := s.storeErr.Load().(failure); f.err != nil {
-		return stream.ID{}, f.err
-	}
-	return s.Memory.Store(ctx, t, m)
-}
-
-func (s liveStore) Read(ctx context.Context, t stream.Topic, at, upTo stream.ID, limit int) (stream.Page, error) {
-	if err := s.passLive(ctx, t); err != nil {
-		return stream.Page{}, err
-	}
-	return s.Memory.Read(ctx, t, at, upTo, limit)
-}
-
-func (s liveStore) Bounds(ctx context.Context, t stream.Topic) (stream.Info, error) {
-	if err := s.passLive(ctx, t); err != nil {
-		return stream.Info{}, err
-	}
-	return s.Memory.Bounds(ctx, t)
-}
-
-func (s liveStore) passLive(ctx context.Context, t stream.Topic) error {
-	if s.silence != nil {
-		select {
-		case <-s.silence:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	if t == "wrong" {
-		return &stream.WrongTypeError{Key: "sse:wrong"}
-	}
-	return nil
-}
-
 // publish stores an event and lets the pod know.
 func (p *pod) publish(t testing.TB, topic stream.Topic, data string) stream.ID {
 	t.Helper()
