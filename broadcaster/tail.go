@@ -37,6 +37,7 @@ type tail struct {
 	forking bool      // the last read found another history
 	closed  bool      // the newest entry closes the topic
 	unsure  bool      // closed was lost with a history: ask whether it is
+	telling bool      // the answer was that there are newer entries, which tell
 	fault   string    // why the topic cannot be read
 	avg     int       // bytes of an entry, a moving average
 	logged  time.Time // when an entry that cannot be sent was last logged
@@ -107,7 +108,8 @@ func (t *tail) begin() plan {
 	if t.forking {
 		at = t.win.start
 	}
-	return plan{head: !t.synced || t.unsure && !t.forking, at: at, avg: t.avg}
+	ask := t.unsure && !t.telling && !t.forking
+	return plan{head: !t.synced || ask, at: at, avg: t.avg}
 }
 
 // finish takes the result of the read that begin planned.
@@ -160,12 +162,13 @@ func (t *tail) fail(err error, e *effect) {
 // settle takes whether the newest entry of a new history closes the topic,
 // unless there are entries that have not been read and will tell.
 func (t *tail) settle(head stream.Info, e *effect) {
-	t.unsure = false
 	t.dirty = true // what woke this read has not been looked at
-	if !t.win.head.Less(head.LastGenerated) && t.closed != head.Closed {
-		t.closed = head.Closed
-		e.changed = true
+	if t.telling = t.win.head.Less(head.LastGenerated); t.telling {
+		return
 	}
+	t.unsure = false
+	e.changed = e.changed || t.closed != head.Closed
+	t.closed = head.Closed
 }
 
 // forked ends the history in the window. Whether the new one is closed is not
@@ -179,6 +182,7 @@ func (t *tail) forked(f stream.Fork, p plan, page stream.Page, e *effect) {
 
 // take adds a page to the window.
 func (t *tail) take(pl plan, p stream.Page, e *effect) {
+	t.telling = false
 	switch {
 	case t.forking:
 		// Read again from the window's start: the position at which the two
@@ -211,7 +215,7 @@ func (t *tail) take(pl plan, p stream.Page, e *effect) {
 		t.avg += (entry.Size() + 64 - t.avg) / 4
 		e.newest = f.ID
 	}
-	t.dirty = t.dirty || p.More
+	t.dirty = t.dirty || t.unsure || p.More
 }
 
 // evictAll empties the window when the pod is short of memory. Readers that

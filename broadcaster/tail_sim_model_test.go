@@ -2,7 +2,6 @@ package broadcaster
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 
@@ -16,6 +15,7 @@ type model struct {
 	clock   uint64
 	lineage uint64 // makes the ids of different histories differ
 	exists  bool
+	spoilt  bool // the key holds something else
 	last    stream.ID
 	added   uint64
 	maxDel  stream.ID
@@ -23,8 +23,9 @@ type model struct {
 }
 
 type simEntry struct {
-	id   stream.ID
-	fate fate
+	id    stream.ID
+	close bool
+	fate  fate
 }
 
 type fate uint8
@@ -41,7 +42,7 @@ func (m *model) clone() model {
 	return c
 }
 
-func (m *model) add() {
+func (m *model) add(closes bool) {
 	m.clock++
 	id := stream.ID{Ms: m.clock, Seq: m.lineage}
 	if !m.last.Less(id) {
@@ -51,19 +52,21 @@ func (m *model) add() {
 	m.exists = true
 	m.last = id
 	m.added++
-	m.entries = append(m.entries, simEntry{id: id})
+	m.entries = append(m.entries, simEntry{id: id, close: closes})
 }
 
-func (m *model) live() (live []stream.ID) {
+func (m *model) live() (live []simEntry) {
 	for _, e := range m.entries {
 		if e.fate == present {
-			live = append(live, e.id)
+			live = append(live, e)
 		}
 	}
 	return live
 }
 
-func (m *model) ids() []stream.ID { return m.live() }
+func (m *model) has(id stream.ID) bool {
+	return slices.ContainsFunc(m.entries, func(e simEntry) bool { return e.id == id })
+}
 
 func (m *model) trim(keep int) {
 	n := len(m.live()) - keep
@@ -76,182 +79,100 @@ func (m *model) trim(keep int) {
 }
 
 func (m *model) remove(rnd *rand.Rand) {
-	if live := m.live(); len(live) > 0 {
-		id := live[rnd.IntN(len(live))]
-		for i := range m.entries {
-			if m.entries[i].id == id {
-				m.entries[i].fate = deleted
-			}
+	live := m.live()
+	if len(live) == 0 {
+		return
+	}
+	id := live[rnd.IntN(len(live))].id
+	for i := range m.entries {
+		if m.entries[i].id == id {
+			m.entries[i].fate = deleted
 		}
-		if m.maxDel.Less(id) {
-			m.maxDel = id
-		}
+	}
+	if m.maxDel.Less(id) {
+		m.maxDel = id
 	}
 }
 
-// drop deletes the key: nothing of its history is owed to anybody.
-func (m *model) drop() { *m = model{clock: m.clock, lineage: m.lineage} }
+// forget takes back the newest n entries, as if they had never come, and so
+// the one before was not trimmed yet.
+func (m *model) forget(n int) {
+	n = min(n, len(m.entries))
+	m.entries = m.entries[:len(m.entries)-n]
+	m.added -= uint64(n)
+	m.last = stream.ID{}
+	if len(m.entries) > 0 {
+		newest := &m.entries[len(m.entries)-1]
+		m.last, newest.fate = newest.id, present
+	}
+}
+
+// dropped is the key deleted: nothing of its history is owed to anybody.
+func (m *model) dropped() model { return model{clock: m.clock, lineage: m.lineage} }
+
+// closed reports whether the newest entry closes the topic. Where that entry
+// is gone nobody can tell.
+func (m *model) closed() (closed, known bool) {
+	if len(m.entries) == 0 {
+		return false, true
+	}
+	newest := m.entries[len(m.entries)-1]
+	return newest.close, newest.fate == present
+}
 
 func (m *model) info() stream.Info {
 	live := m.live()
 	i := stream.Info{Exists: m.exists, LastGenerated: m.last, Length: uint64(len(live)), Counters: true, Added: m.added, MaxDeleted: m.maxDel}
-	if len(live) > 0 {
-		i.First, i.Last = live[0], live[len(live)-1]
+	if n := len(live); n > 0 {
+		i.First, i.Last, i.Closed = live[0].id, live[n-1].id, live[n-1].close
 	}
 	return i
 }
 
+// head is redisstream.Heads on the model.
+func (m *model) head() (stream.Info, error) {
+	if m.spoilt {
+		return stream.Info{}, &stream.WrongTypeError{Key: "t"}
+	}
+	i := m.info()
+	if i.Length > 0 {
+		i.LastGenerated = i.Last
+	}
+	return i, nil
+}
+
 // read is Replayer.Read on the model.
-func (m *model) read(at, upTo stream.ID, limit int) (p stream.Page) {
+func (m *model) read(at, upTo stream.ID, limit int) (p stream.Page, err error) {
+	if m.spoilt {
+		return p, &stream.WrongTypeError{Key: "t"}
+	}
 	live := m.live()
 	p.Start = at
-	if !slices.Contains(live, at) {
+	if !slices.ContainsFunc(live, func(e simEntry) bool { return e.id == at }) {
 		info := m.info()
 		if p.Verdict = stream.Resume(at, info); p.Verdict != stream.Contiguous {
 			p.Start = stream.Start(at, info)
 		}
 		if p.Verdict == stream.Gap {
 			if p.Start = info.LastGenerated; len(live) > 0 {
-				p.Start = live[0].Prev()
+				p.Start = live[0].id.Prev()
 			}
 		}
 	}
-	for _, id := range live {
-		if !p.Start.Less(id) || upTo.Less(id) {
+	for _, e := range live {
+		if !p.Start.Less(e.id) || upTo.Less(e.id) {
 			continue
 		}
 		if len(p.Entries) == limit {
 			p.More = true
 			break
 		}
-		p.Entries = append(p.Entries, stream.Entry{ID: id, Fields: []string{"data", ""}})
+		p.Entries = append(p.Entries, stream.Entry{ID: e.id, Fields: fields[e.close]})
 	}
-	return p
+	return p, nil
 }
 
-// simReader is a connection: it reads the log, and what the log does not
-// hold from the model, as the gateway does from the Replayer.
-type simReader struct {
-	pos    stream.Position
-	joined bool
-	live   bool
-	since  stream.ID   // where its present run began
-	got    []stream.ID // in this run
-}
-
-func (s *simulation) join() {
-	if len(s.readers) == 4 {
-		s.readers = s.readers[1:]
-	}
-	r := &simReader{}
-	if all := s.redis.entries; len(all) > 0 && s.rnd.IntN(2) == 0 {
-		// One that comes back, with something it was sent before.
-		r.joined = true
-		r.start(all[s.rnd.IntN(len(all))].id)
-	}
-	s.readers = append(s.readers, r)
-}
-
-func (r *simReader) start(at stream.ID) {
-	r.pos = stream.Position{ID: at}
-	r.live = false
-	r.since, r.got = at, nil
-}
-
-// step moves the reader on, if it can.
-func (r *simReader) step(s *simulation) (moved bool) {
-	if !r.joined {
-		if st := s.t.State(); st.Synced {
-			r.start(st.Head.ID)
-			r.pos, r.joined, r.live = st.Head, true, true
-			return true
-		}
-		return false
-	}
-	if !r.live {
-		return r.resume(s)
-	}
-	frames, err := s.t.Read(nil, r.pos, 300)
-	switch {
-	case errors.Is(err, stream.ErrBehind):
-		if s.d.skipEvicted {
-			r.pos.Index = s.t.win.first
-			return true
-		}
-		r.live = false
-		return true
-	case errors.Is(err, stream.ErrForked):
-		if f := s.t.Fork(r.pos.Epoch); f.Common.Less(r.pos.ID) {
-			r.start(stream.MinID(r.pos.ID, f.Restart))
-		}
-		r.live = false
-		return true
-	case len(frames) == 0:
-		return false
-	}
-	for _, f := range frames {
-		r.pos.ID, r.pos.Index = f.ID, r.pos.Index+1
-		if f.Kind == stream.KindGap {
-			r.since, r.got = f.ID, nil
-			continue
-		}
-		r.take(s, f.ID)
-	}
-	return true
-}
-
-func (r *simReader) resume(s *simulation) (moved bool) {
-	p, err := s.t.Seek(r.pos.ID)
-	if err == nil {
-		r.pos, r.live = p, true
-		return true
-	}
-	if s.d.joinAtHead && errors.Is(err, stream.ErrBehind) {
-		r.pos, r.live = s.t.State().Head, true
-		return true
-	}
-	if errors.Is(err, stream.ErrUnsynced) {
-		return false
-	}
-	page := s.redis.read(r.pos.ID, stream.MaxID, 1+s.rnd.IntN(4))
-	if page.Verdict != stream.Contiguous {
-		r.start(page.Start)
-	}
-	for _, e := range page.Entries {
-		r.pos.ID = e.ID
-		r.take(s, e.ID)
-	}
-	return len(page.Entries) > 0 || page.Verdict != stream.Contiguous
-}
-
-func (r *simReader) take(s *simulation, id stream.ID) {
-	if n := len(r.got); n > 0 && !r.got[n-1].Less(id) {
-		s.fault = fmt.Sprintf("entry %v after %v", id, r.got[n-1])
-	}
-	r.got = append(r.got, id)
-}
-
-// check compares a reader's present run with the history.
-func (s *simulation) check(i int, r *simReader) {
-	if !r.joined {
-		s.fault = fmt.Sprintf("reader %d never got a position", i)
-		return
-	}
-	got := r.got
-	for _, e := range s.redis.entries {
-		for len(got) > 0 && got[0].Less(e.id) {
-			s.fault = fmt.Sprintf("reader %d: entry %v is of another history, and no reset said so", i, got[0])
-			return
-		}
-		switch {
-		case len(got) > 0 && got[0] == e.id:
-			got = got[1:]
-		case r.since.Less(e.id) && e.fate != deleted:
-			s.fault = fmt.Sprintf("reader %d lost entry %v (run since %v: %v)", i, e.id, r.since, r.got)
-			return
-		}
-	}
-	if len(got) > 0 {
-		s.fault = fmt.Sprintf("reader %d: entry %v is of no history", i, got[0])
-	}
+var fields = map[bool][]string{
+	false: {"data", ""},
+	true:  {"data", "", "close", "1"},
 }

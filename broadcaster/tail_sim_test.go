@@ -3,13 +3,8 @@ package broadcaster
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"runtime"
-	"strconv"
+	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"testing"
 
 	"github.com/ssegateway/sse-gateway/stream"
 )
@@ -17,97 +12,25 @@ import (
 // The simulation runs a tail and its readers against a model of a Redis
 // stream, in an order drawn from a seed: wake-ups are lost and late,
 // connections break, reads fail and return old news, pages and windows are
-// tiny, entries are trimmed, deleted and lost in a fail-over. In the end every
-// reader must have, since its last gap or reset, each entry exactly once and
-// in order.
-//
-// SIM_SCHEDULES sets the number of schedules, SIM_SEED replays one.
-
-const defaultSchedules = 100_000
-
-func TestTailSimulation(t *testing.T) {
-	if s := os.Getenv("SIM_SEED"); s != "" {
-		seed, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if fault := runSchedule(seed, nil); fault != "" {
-			t.Fatal(fault)
-		}
-		return
-	}
-	n := uint64(defaultSchedules)
-	if s := os.Getenv("SIM_SCHEDULES"); s != "" {
-		var err error
-		if n, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	base := rand.Uint64()
-	if fault := runSchedules(base, n, nil); fault != "" {
-		t.Fatal(fault)
-	}
-	t.Logf("%d schedules from seed %d", n, base)
-}
-
-// A simulation that cannot fail proves nothing: each of these defects must be
-// found.
-func TestTailSimulationFindsDefects(t *testing.T) {
-	for name, broken := range map[string]*defect{
-		"dirty cleared at the end of a read":            {clearAtEnd: true},
-		"exclusive read that does not see trimming":     {exclusive: true},
-		"no read after a reconnect":                     {deafReconnect: true},
-		"full page taken for the end":                   {ignoreMore: true},
-		"fork without a new epoch":                      {ignoreReset: true},
-		"evicted frames skipped instead of read again":  {skipEvicted: true},
-		"reader joins the log beyond where it has been": {joinAtHead: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if runSchedules(1, 20_000, broken) == "" {
-				t.Error("the simulation did not notice")
-			}
-		})
-	}
-}
-
-func runSchedules(base, n uint64, d *defect) string {
-	var next atomic.Uint64
-	var fault atomic.Pointer[string]
-	var wg sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for fault.Load() == nil {
-				i := next.Add(1)
-				if i > n {
-					return
-				}
-				if f := runSchedule(base+i, d); f != "" {
-					fault.CompareAndSwap(nil, &f)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if f := fault.Load(); f != nil {
-		return *f
-	}
-	return ""
-}
-
-// defect is a known mistake, made on purpose.
-type defect struct {
-	clearAtEnd, exclusive, deafReconnect, ignoreMore, ignoreReset, skipEvicted, joinAtHead bool
-}
+// tiny, windows are emptied, entries are trimmed, deleted and lost in a
+// fail-over, the key is deleted or holds something else for a while. In the
+// end every reader must have, since its last gap or reset, each entry exactly
+// once and in order, and must know whether the topic is closed.
 
 // simulation is one schedule.
 type simulation struct {
 	rnd      *rand.Rand
-	seed     uint64
 	d        *defect
+	seen     *sights
+	tracing  bool
 	forks    bool // this schedule forks; else it deletes by id
 	lineages uint64
 	redis    model
-	saved    model // what a fail-over goes back to
+	saved    model       // what a fail-over goes back to
+	lost     []stream.ID // entries of histories that are no more
+	lives    int         // histories so far
+	asked    int         // the one that told last whether it is closed, if that is in doubt
+	unknown  bool        // it was another one that told
 	t        *tail
 	queued   bool // the flusher has the tail
 	wakes    int  // wake-ups on their way
@@ -121,76 +44,108 @@ type simulation struct {
 type simRead struct {
 	plan plan
 	done bool
+	life int
 	res  result
 }
 
-func runSchedule(seed uint64, d *defect) string {
-	if d == nil {
-		d = &defect{}
+// runSchedule returns what went wrong, with what led to it.
+func runSchedule(seed uint64, d *defect, seen *sights) string {
+	s := newSimulation(seed, d, seen)
+	s.run()
+	if s.fault == "" {
+		return ""
 	}
-	s := &simulation{rnd: rand.New(rand.NewPCG(seed, 7)), seed: seed, d: d}
+	// Once more, and write down what happens.
+	s = newSimulation(seed, d, seen)
+	s.tracing = true
+	s.run()
+	return fmt.Sprintf("%s\nreplay with SIM_SEED=%d\n%s", s.fault, seed, strings.Join(s.trace, "\n"))
+}
+
+func newSimulation(seed uint64, d *defect, seen *sights) *simulation {
+	s := &simulation{rnd: rand.New(rand.NewPCG(seed, 7)), d: d, seen: seen, asked: -1}
 	s.forks = s.rnd.IntN(2) == 0
 	s.t = &tail{topic: "t", maxBytes: 200 * (1 + s.rnd.IntN(12))}
 	s.redis.clock = 1000
 	for range s.rnd.IntN(6) {
-		s.redis.add()
+		s.redis.add(s.rnd.IntN(4) == 0)
 	}
+	s.saved = s.redis.clone()
+	return s
+}
+
+func (s *simulation) run() {
 	s.queued = s.t.wake()
 	for range 20 + s.rnd.IntN(80) {
 		s.step()
 		if s.fault != "" {
-			return s.report()
+			return
 		}
 	}
+	if s.redis.spoilt {
+		s.spoil()
+	}
+	s.reconnect()
 	s.settle()
-	for i, r := range s.readers {
-		if s.fault == "" {
-			s.check(i, r)
-		}
-	}
-	return s.report()
+	s.check(func(r *simReader) bool { return r.live })
+	// Who is ahead of the log, and whose history was lost before the log had
+	// it, is told with the next entry.
+	s.redis.add(s.rnd.IntN(2) == 0)
+	s.announce()
+	s.settle()
+	s.check(func(*simReader) bool { return true })
 }
 
-func (s *simulation) report() string {
-	if s.fault == "" {
-		return ""
+// check compares the tail, and some readers, with the history.
+func (s *simulation) check(which func(*simReader) bool) {
+	for i, r := range s.readers {
+		if s.fault == "" && which(r) {
+			s.fault = s.checkReader(i, r)
+		}
 	}
-	return fmt.Sprintf("%s\nreplay with SIM_SEED=%d\n%s", s.fault, s.seed, strings.Join(s.trace, "\n"))
+	if closed, known := s.redis.closed(); s.fault == "" && known && !s.unknown && closed != s.t.closed {
+		s.fault = fmt.Sprintf("the topic is closed: %v, the tail says %v", closed, s.t.closed)
+	}
 }
 
 func (s *simulation) logf(format string, args ...any) {
-	if s.d.any() {
-		return // only whether it fails counts
+	if s.tracing {
+		s.trace = append(s.trace, fmt.Sprintf(format, args...))
 	}
-	s.trace = append(s.trace, fmt.Sprintf(format, args...))
 }
-
-func (d *defect) any() bool { return *d != defect{} }
 
 func (s *simulation) step() {
 	switch n := s.rnd.IntN(100); {
-	case n < 22:
+	case n < 22 && !s.redis.spoilt:
 		for range 1 + s.rnd.IntN(4) {
-			s.redis.add()
+			s.redis.add(s.rnd.IntN(6) == 0)
 		}
 		s.announce()
-		s.logf("add: %v", s.redis.ids())
-	case n < 27:
-		s.redis.trim(s.rnd.IntN(4))
+		s.logf("add: %v", s.redis.live())
+	case n < 25:
+		keep := s.rnd.IntN(4)
+		if s.forks {
+			// An older copy has what was trimmed. If that was all, nobody who
+			// did not read it could say whether it closed the topic.
+			keep = max(keep, 1)
+		}
+		s.redis.trim(keep)
 		s.announce()
-		s.logf("trim: %v", s.redis.ids())
-	case n < 30 && s.forks:
+		s.logf("trim: %v", s.redis.live())
+	case n < 28 && s.forks:
 		s.failover()
-	case n < 32 && s.forks:
+	case n < 30 && s.forks:
 		s.saved = s.redis.clone()
-	case n < 32:
+	case n < 30:
 		s.redis.remove(s.rnd)
 		s.announce()
-		s.logf("xdel: %v", s.redis.ids())
-	case n < 33:
-		s.redis.drop()
+		s.logf("xdel: %v", s.redis.live())
+	case n < 31:
+		s.lose(s.redis.dropped())
 		s.announce()
 		s.logf("del")
+	case n < 32:
+		s.spoil()
 	case n < 50:
 		if s.wakes > 0 {
 			s.wakes--
@@ -202,9 +157,11 @@ func (s *simulation) step() {
 	case n < 57:
 		s.reconnect()
 	case n < 72:
-		s.flush()
+		for range 1 + s.rnd.IntN(4) {
+			s.flush()
+		}
 	case n < 75:
-		s.t.evictAll()
+		s.evict()
 	case n < 82:
 		s.join()
 	default:
@@ -233,14 +190,68 @@ func (s *simulation) reconnect() {
 	}
 }
 
+// spoil puts something else in the key's place, of which Redis does not tell,
+// or deletes that.
+func (s *simulation) spoil() {
+	if s.redis.spoilt {
+		s.redis.spoilt = false
+		s.announce()
+		s.logf("del of another type")
+		return
+	}
+	next := s.redis.dropped()
+	next.spoilt = true
+	s.lose(next)
+	s.logf("set")
+}
+
+// failover goes on with an old copy, or one that lags by a few entries.
 func (s *simulation) failover() {
-	s.logf("fail-over to %v", s.saved.ids())
-	clock := s.redis.clock
-	s.redis = s.saved.clone()
-	s.redis.clock = max(1000, clock-uint64(s.rnd.IntN(30)))
+	next := s.saved.clone()
+	if s.rnd.IntN(2) == 0 {
+		next = s.redis.clone()
+		next.forget(1 + s.rnd.IntN(4))
+	}
+	s.logf("fail-over to %v", next.live())
+	next.clock = max(1000, s.redis.clock-uint64(s.rnd.IntN(30)))
 	s.lineages++
-	s.redis.lineage = s.lineages * 10 // ids of two histories are never neighbours
+	next.lineage = s.lineages * 10 // ids of two histories are never neighbours
+	s.lose(next)
 	s.down, s.wakes = true, 0
+	if s.rnd.IntN(2) == 0 {
+		s.reconnect() // before anything else happens
+	}
+}
+
+// lose puts another history in the place of the present one.
+func (s *simulation) lose(next model) {
+	before := s.redis
+	s.redis = next
+	s.lives++
+	for _, e := range before.entries {
+		if !next.has(e.id) && !slices.Contains(s.lost, e.id) {
+			s.lost = append(s.lost, e.id)
+		}
+	}
+	for _, r := range s.readers {
+		r.told = r.told && (next.has(r.since) || !before.has(r.since))
+	}
+}
+
+// isLost reports whether an id is that of an entry that is of no history now.
+func (s *simulation) isLost(id stream.ID) bool {
+	return slices.Contains(s.lost, id) && !s.redis.has(id)
+}
+
+func (s *simulation) evict() {
+	if s.t.forking && s.t.win.len() > 0 {
+		if s.read == nil {
+			s.saw(evictedBeforeFork)
+		} else {
+			s.saw(evictedDuringFork)
+		}
+	}
+	s.t.evictAll()
 }
 
 // flush moves the one read that may be under way.
@@ -250,53 +261,84 @@ func (s *simulation) flush() {
 		s.queued = false
 		s.read = &simRead{plan: s.t.begin()}
 	case s.read != nil && !s.read.done:
-		s.read.done = true
+		s.read.done, s.read.life = true, s.lives
 		s.read.res = s.execute(s.read.plan)
 	case s.read != nil:
-		if s.d.clearAtEnd {
-			s.t.dirty = false
-		}
-		if s.d.ignoreMore {
-			s.read.res.page.More = false
-		}
-		if s.d.ignoreReset && s.read.res.page.Verdict == stream.Reset {
-			s.read.res.page.Verdict = stream.Contiguous
-		}
-		e := s.t.finish(s.read.plan, s.read.res)
-		s.logf("read after %v: %v %v → head %v", s.read.plan.at, s.read.res.page.Verdict, s.read.res.page.End(), s.t.win.head)
+		s.finish(s.read)
 		s.read = nil
-		s.queued = s.queued || e.again
 	}
 }
 
-func (s *simulation) execute(p plan) result {
+func (s *simulation) finish(r *simRead) {
+	forking, synced := s.t.forking, s.t.synced
+	undo := s.d.before(s.t, r)
+	e := s.t.finish(r.plan, r.res)
+	undo(&e)
+	s.logf("read after %v: %v %v %v %v → head %v", r.plan.at, r.res.page.Verdict, r.res.page.End(), r.res.head.Last, r.res.err, s.t.win.head)
+	switch {
+	case e.unanswered && forking:
+		s.saw(failedDuringFork)
+	case e.failed != "" && forking:
+		s.saw(spoiltDuringFork)
+	case r.plan.head && synced:
+		s.saw(askedIfClosed)
+	case e.gap:
+		s.saw(gaps)
+	case e.reset && s.t.win.since(s.t.win.epoch-1).Common.IsZero():
+		s.saw(forkWithoutCommon)
+	case e.reset:
+		s.saw(forkWithCommon)
+	}
+	switch {
+	case r.res.err != nil:
+	case r.plan.head:
+		s.asked, s.unknown = -1, false
+		if synced && r.res.head.LastGenerated.Less(s.t.win.head) {
+			s.asked = r.life
+		}
+	default:
+		// Two histories within two reads, and then the first again: who would
+		// have to tell?
+		s.unknown = s.unknown && e.events == 0 || s.asked >= 0 && s.asked != r.life && e.events == 0
+		s.asked = -1
+	}
+	s.queued = s.queued || e.again
+	if e.changed {
+		for _, rd := range s.readers {
+			rd.awake = true
+		}
+	}
+}
+
+func (s *simulation) execute(p plan) (r result) {
 	switch {
 	case s.rnd.IntN(12) == 0:
 		return result{err: errSim}
 	case p.head:
-		return result{head: s.redis.info()}
+		r.head, r.err = s.redis.head()
+	default:
+		r.page, r.err = s.redis.read(p.at, stream.MaxID, 1+s.rnd.IntN(4))
 	}
-	page := s.redis.read(p.at, stream.MaxID, 1+s.rnd.IntN(4))
-	if s.d.exclusive && page.Verdict == stream.Gap {
-		page.Verdict = stream.Contiguous
-	}
-	return result{page: page}
+	return r
 }
 
-// settle ends all faults and runs until nothing moves.
+// settle runs until nothing moves.
 func (s *simulation) settle() {
-	s.reconnect()
-	for s.wakes > 0 || s.queued || s.read != nil {
-		if s.wakes > 0 {
-			s.wakes--
-			s.wake()
+	for moved := true; moved; {
+		moved = false
+		for s.wakes > 0 || s.queued || s.read != nil {
+			if s.wakes > 0 {
+				s.wakes--
+				s.wake()
+			}
+			s.flush()
 		}
-		s.flush()
-	}
-	for _, r := range s.readers {
-		for range 2000 {
-			if !r.step(s) {
-				break
+		for _, r := range s.readers {
+			for n := 0; r.step(s); n++ {
+				if moved = true; n > 2000 {
+					s.fault = "a reader goes round in circles"
+					return
+				}
 			}
 		}
 	}

@@ -182,3 +182,20 @@ func TestAPodThatTracksHearsWhenNotificationsAreSwitchedOn(t *testing.T) {
 	p.awaitWay(broadcaster.WayTracking)
 	want(t, f, xadd(t, s.Client(), topic, "z"))
 }
+
+func TestTopicsFollowedBeforeTheWayIsKnownAreToldToo(t *testing.T) {
+	s := redistest.Start(t, "--rename-command", "CONFIG", "", "--rename-command", "CLIENT", "")
+	s.Kill()
+	one := startPod(t, s.Client())
+	f := one.following(topic)
+	s.Restart()
+	one.awaitWay(broadcaster.WayPublish)
+	two := startPod(t, s.Client())
+	two.awaitWay(broadcaster.WayPublish)
+	if _, err := f.Joined(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		want(t, f, two.publish(topic, "x"))
+	}
+}
