@@ -85,7 +85,10 @@ func (c *proofClient) connect(ctx context.Context, cut cutPlan, topics []string)
 	var conn *cutConn
 	ask.Wrap = func(raw net.Conn) net.Conn {
 		conn = newCutConn(raw, cut, c.settled)
-		return conn
+		if !c.slow {
+			return conn
+		}
+		return newSlowConn(conn, c.rng, c.settled)
 	}
 	// No head within Patience: the gateway owes one within a second.
 	opening, cancel := context.WithTimeout(ctx, rig.Patience)
@@ -168,7 +171,9 @@ func (c *proofClient) deliver(e sse.Event) {
 		id, _, _ = strings.Cut(id, ".")
 	}
 	topic, at := readPayload(e.Data)
-	c.times.delivery(at)
+	if !c.slow {
+		c.times.delivery(at)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seen.Got = append(c.seen.Got, check.Delivery{
@@ -206,57 +211,3 @@ func (c *proofClient) record() check.Client {
 	}
 	return seen
 }
-
-// cutConn is a connection that breaks after a number of bytes from the
-// server, or after a time, unless the proof has settled by then.
-type cutConn struct {
-	net.Conn
-	cut     cutPlan
-	left    int64
-	settled <-chan struct{}
-	timer   *time.Timer
-}
-
-var errCut = errors.New("cut by the plan")
-
-func newCutConn(raw net.Conn, cut cutPlan, settled <-chan struct{}) *cutConn {
-	c := &cutConn{Conn: raw, cut: cut, left: cut.bytes, settled: settled}
-	c.timer = time.AfterFunc(cut.after, func() {
-		if !c.spared() {
-			c.breakOff()
-		}
-	})
-	return c
-}
-
-// Read hands on exactly the bytes before the cut.
-func (c *cutConn) Read(b []byte) (int, error) {
-	if c.cut.bytes > 0 && !c.spared() {
-		if c.left == 0 {
-			c.breakOff()
-			return 0, errCut
-		}
-		b = b[:min(int64(len(b)), c.left)]
-	}
-	n, err := c.Conn.Read(b)
-	c.left = max(0, c.left-int64(n))
-	return n, err
-}
-
-func (c *cutConn) spared() bool {
-	select {
-	case <-c.settled:
-		return true
-	default:
-		return false
-	}
-}
-
-func (c *cutConn) breakOff() {
-	if tcp, ok := c.Conn.(*net.TCPConn); ok && c.cut.reset {
-		_ = tcp.SetLinger(0)
-	}
-	_ = c.Close()
-}
-
-func (c *cutConn) stop() { c.timer.Stop() }

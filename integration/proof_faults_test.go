@@ -31,10 +31,10 @@ type fleet struct {
 var proofEnv = []string{"SSE_MAXLEN=0", "SSE_LAME_DUCK=500ms", "SSE_DRAIN_WINDOW=1s"}
 
 // Every other pod is of each kind: one that forgets quickly, so that clients
-// which come back are often behind its memory and need the history, and one
-// that puts heartbeats between the events.
+// are often behind its memory and need the history, and one that puts
+// heartbeats between the events.
 var (
-	cramped = []string{"SSE_RING_BYTES=64KiB", "SSE_LINGER=1s"}
+	cramped = []string{"SSE_RING_BYTES=64KiB", "SSE_LINGER=1s", "SSE_WRITE_TIMEOUT=2s"}
 	beating = []string{"SSE_HEARTBEAT=1s"}
 )
 

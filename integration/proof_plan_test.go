@@ -13,6 +13,7 @@ import (
 type plan struct {
 	topics  []string
 	late    []string // the last of the topics: silent until their first clients are there
+	heavy   string   // its events are large, and some of its clients slow
 	clients []clientPlan
 	faults  []fault
 }
@@ -25,6 +26,7 @@ type clientPlan struct {
 	since  string        // "earliest", or "" to begin now
 	start  time.Duration // after the beginning of the proof
 	first  bool          // it must be there before its topics have any entry
+	slow   bool          // at times it does not read
 }
 
 // fault is one blow, at a time after the beginning.
@@ -64,7 +66,7 @@ func newPlan(seed uint64, s scale) plan {
 	for i := range s.topics {
 		p.topics = append(p.topics, fmt.Sprintf("t%02d", i))
 	}
-	p.late = p.topics[s.topics*3/4:]
+	p.late, p.heavy = p.topics[s.topics*3/4:], p.topics[s.topics/8]
 	for i := range s.clients {
 		p.clients = append(p.clients, planClient(rng, p, s, i))
 	}
@@ -85,16 +87,19 @@ func newPlan(seed uint64, s scale) plan {
 
 func planClient(rng *rand.Rand, p plan, s scale, i int) clientPlan {
 	c := clientPlan{seed: rng.Uint64(), start: between(rng, 0, s.duration*7/10)}
-	switch i % 8 {
-	case 0: // several topics, all of their history
+	switch i % 24 {
+	case 0, 8, 16: // several topics, all of their history
 		c.name, c.since = "several-earliest", "earliest"
 		c.topics = someOf(rng, p.topics, severalTopics)
-	case 4: // several topics, there before the first entry
+	case 4, 12, 20: // several topics, there before the first entry
 		c.name, c.first, c.start = "several-first", true, 0
 		c.topics = someOf(rng, p.late, severalTopics)
-	case 2: // one topic, all of its history
+	case 2, 10, 18: // one topic, all of its history
 		c.name, c.since = "one-earliest", "earliest"
 		c.topics = someOf(rng, p.topics, 1)
+	case 6: // more data than the sockets hold while it looks away
+		c.name, c.slow = "slow", true
+		c.topics = []string{p.heavy}
 	default: // one topic, from now on
 		c.name = "one"
 		c.topics = someOf(rng, p.topics, 1)
@@ -110,6 +115,11 @@ type cutPlan struct {
 	reset bool          // RST instead of FIN
 	pause time.Duration // before the next connection
 	pod   uint64        // decides where the next connection goes
+}
+
+// nextStall is when a slow client stops reading, and for how long.
+func nextStall(rng *rand.Rand) (after int64, d time.Duration) {
+	return 100_000 + rng.Int64N(900_000), between(rng, 500*time.Millisecond, 4*time.Second)
 }
 
 // nextCut draws the same number of values every time, whatever they decide.

@@ -69,7 +69,11 @@ func (pub *publisher) run(ctx context.Context, p *proof) {
 		data := make([]string, 1+pub.rng.IntN(pub.most))
 		for i := range data {
 			n++
-			data[i] = payload(topic, pub.name, n, pub.rng.IntN(300))
+			padding := pub.rng.IntN(300)
+			if topic == p.plan.heavy {
+				padding *= 100
+			}
+			data[i] = payload(topic, pub.name, n, padding)
 		}
 		ids, err := pub.send(ctx, topic, event, data)
 		for i, d := range data {
