@@ -177,7 +177,7 @@ func (c *proofClient) deliver(e sse.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seen.Got = append(c.seen.Got, check.Delivery{
-		Topic: topic, Connection: c.connection, Entry: check.Entry{ID: id, Event: e.Type, Data: e.Data},
+		Topic: topic, Connection: c.connection, Entry: check.Entry{ID: id, Event: e.Type, Data: brief(e.Data)},
 	})
 	c.last[topic] = id
 }

@@ -34,7 +34,7 @@ var proofEnv = []string{"SSE_MAXLEN=0", "SSE_LAME_DUCK=500ms", "SSE_DRAIN_WINDOW
 // are often behind its memory and need the history, and one that puts
 // heartbeats between the events.
 var (
-	cramped = []string{"SSE_RING_BYTES=64KiB", "SSE_LINGER=1s", "SSE_WRITE_TIMEOUT=2s"}
+	cramped = []string{"SSE_RING_BYTES=64KiB", "SSE_LINGER=1s", "SSE_WRITE_TIMEOUT=1s"}
 	beating = []string{"SSE_HEARTBEAT=1s"}
 )
 
@@ -174,19 +174,24 @@ func (p *proof) killOneConnection(ctx context.Context, pick uint64) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	list, err := admin.ClientList(ctx).Result()
+	var ids []string
+	if !rig.Poll(ctx, func() bool { // right after another fault nobody may be there
+		var list string
+		if list, err = admin.ClientList(ctx).Result(); err != nil {
+			return true
+		}
+		for line := range strings.Lines(list) {
+			id, ok := strings.CutPrefix(strings.Fields(line)[0], "id=")
+			if ok && id != strconv.FormatInt(own, 10) {
+				ids = append(ids, id)
+			}
+		}
+		return len(ids) > 0
+	}) {
+		err = errors.New("CLIENT LIST names nobody but us")
+	}
 	if err != nil {
 		return 0, err
-	}
-	var ids []string
-	for line := range strings.Lines(list) {
-		id, ok := strings.CutPrefix(strings.Fields(line)[0], "id=")
-		if ok && id != strconv.FormatInt(own, 10) {
-			ids = append(ids, id)
-		}
-	}
-	if len(ids) == 0 {
-		return 0, errors.New("CLIENT LIST names nobody but us")
 	}
 	// One that has gone by itself meanwhile is no error: it counts 0.
 	n, err := admin.ClientKillByFilter(ctx, "ID", ids[pick%uint64(len(ids))]).Result()

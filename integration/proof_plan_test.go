@@ -119,7 +119,7 @@ type cutPlan struct {
 
 // nextStall is when a slow client stops reading, and for how long.
 func nextStall(rng *rand.Rand) (after int64, d time.Duration) {
-	return 100_000 + rng.Int64N(900_000), between(rng, 500*time.Millisecond, 4*time.Second)
+	return 100_000 + rng.Int64N(2_000_000), between(rng, time.Second, 6*time.Second)
 }
 
 // nextCut draws the same number of values every time, whatever they decide.
