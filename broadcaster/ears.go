@@ -149,7 +149,7 @@ func (e *ears) onChannel(channel string) {
 // onKey takes the news that a key has changed, or may have.
 func (e *ears) onKey(key string) {
 	if name, ok := strings.CutPrefix(key, e.r.keys.Prefix); ok {
-		e.r.wake(stream.Topic(name)) // what is not followed is not a topic either
+		e.r.hear(e.ctx, stream.Topic(name)) // what is not followed is not a topic either
 	}
 }
 

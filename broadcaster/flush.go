@@ -47,8 +47,8 @@ const (
 )
 
 // flush reads tails as long as any wants to be read. There is one read at a
-// time, and no timer: while a read is under way wake-ups gather, so the busier
-// the pod the larger its batches.
+// time, whoever has the turn, and no timer: while a read is under way wake-ups
+// gather, so the busier the pod the larger its batches.
 func (h *hub) flush(ctx context.Context) {
 	var batch []*tail
 	backoff := h.timing.MinBackoff
@@ -61,7 +61,10 @@ func (h *hub) flush(ctx context.Context) {
 			}
 			continue
 		}
-		if h.readBatch(ctx, batch) {
+		h.turn.Lock()
+		ok := h.readBatch(ctx, batch)
+		h.turn.Unlock()
+		if ok {
 			backoff = h.timing.MinBackoff
 			continue
 		}
@@ -74,6 +77,33 @@ func (h *hub) flush(ctx context.Context) {
 		case <-wait.C:
 		}
 		backoff = min(2*backoff, h.timing.MaxBackoff)
+	}
+}
+
+// quiet is how long nothing must have been heard for the next wake-up to be
+// read where it is heard. It is longer than a read takes, so that what has
+// gathered behind one goes to the flusher, in one batch.
+const quiet = 250 * time.Microsecond
+
+// hear is wake for the goroutine that listens to Redis. When little happens
+// it reads at once instead of waking the flusher, which is most of what the
+// pod adds to the latency of a single event.
+func (h *hub) hear(ctx context.Context, topic stream.Topic) {
+	h.mu.RLock()
+	t := h.tails[topic]
+	h.mu.RUnlock()
+	if t == nil {
+		return
+	}
+	now := time.Now().UnixNano()
+	alone := now-h.heard.Swap(now) > int64(quiet)
+	switch {
+	case !t.wake():
+	case alone && h.turn.TryLock():
+		h.readBatch(ctx, []*tail{t}) // after an error the tail is in the queue
+		h.turn.Unlock()
+	default:
+		h.queue.put(t)
 	}
 }
 

@@ -28,6 +28,8 @@ type hub struct {
 	closed bool
 
 	queue  queue
+	turn   sync.Mutex   // held while reading
+	heard  atomic.Int64 // when a wake-up was last heard, Unix ns
 	budget budget
 
 	// blind says that nobody tells when a key is deleted or expires, so the

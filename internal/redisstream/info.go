@@ -141,8 +141,11 @@ func Heads(ctx context.Context, rdb redis.UniversalClient, keys []string) (infos
 // pipelined sends n commands in one round trip (one for each node, in
 // Cluster). The error is that of the first command that failed.
 func pipelined(ctx context.Context, rdb redis.UniversalClient, cmd func(i int) *redis.Cmd, n int) error {
-	if n == 0 {
+	switch n {
+	case 0:
 		return nil
+	case 1:
+		return rdb.Process(ctx, cmd(0))
 	}
 	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i := range n {

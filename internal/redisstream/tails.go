@@ -31,16 +31,41 @@ type TailResult struct {
 // the same rule as Read. What is wrong with one key is that key's error only.
 //
 // Nothing in a reply to XREAD tells an absent key from one that nothing was
-// added to. A position 0-0 without entries is taken to be contiguous.
+// added to. A position 0-0 without entries is taken to be contiguous, where
+// there are more than a few in the batch.
 func ReadTails(ctx context.Context, rdb redis.UniversalClient, reads []TailRead) []TailResult {
 	b := tailBatch{ctx: ctx, rdb: rdb, reads: make([]read, len(reads)), out: make([]TailResult, len(reads))}
 	for i, r := range reads {
 		b.reads[i] = read{key: r.Key, at: r.At, upTo: stream.MaxID, limit: min(max(r.Limit, 1), maxPage)}
 	}
 	_, cluster := rdb.(*redis.ClusterClient)
-	b.xread(b.commands(cluster))
+	b.xread(b.commands(cluster, b.new()))
 	b.judge()
 	return b.out
+}
+
+// fewNew is how many reads from 0-0 are judged without an XREAD before.
+const fewNew = 4
+
+// new returns the reads from 0-0, and puts them in doubt, if they are few. No
+// entry can prove such a position, so whoever reads from it because of a
+// topic's first entry would need a second round trip. Many are more likely
+// topics that have no entry yet.
+func (b *tailBatch) new() map[int]bool {
+	var reads []int
+	for i, r := range b.reads {
+		if r.at.IsZero() {
+			if reads = append(reads, i); len(reads) > fewNew {
+				return nil
+			}
+		}
+	}
+	b.doubt = reads
+	skip := make(map[int]bool, len(reads))
+	for _, i := range reads {
+		skip[i] = true
+	}
+	return skip
 }
 
 // tailBatch is a call of ReadTails under way.
@@ -60,17 +85,18 @@ type command struct {
 
 // commands divides the reads among XREADs. COUNT holds for each key of a
 // command, so only reads of the same limit share one.
-func (b *tailBatch) commands(single bool) []command {
+func (b *tailBatch) commands(single bool, skip map[int]bool) []command {
 	var list []command
-	if single {
-		for i := range b.reads {
-			list = append(list, b.command([]int{i}))
-		}
-		return list
-	}
 	byLimit := make(map[int][]int)
 	var limits []int
 	for i, r := range b.reads {
+		if skip[i] {
+			continue
+		}
+		if single {
+			list = append(list, b.command([]int{i}))
+			continue
+		}
 		if byLimit[r.limit] == nil {
 			limits = append(limits, r.limit)
 		}
