@@ -2,8 +2,10 @@ package broadcaster
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"github.com/ssegateway/sse-gateway/stream"
 )
@@ -64,6 +66,18 @@ func (m *model) live() (live []simEntry) {
 	return live
 }
 
+// String returns the ids of what is there, with ! behind those that close.
+func (m *model) String() string {
+	var b strings.Builder
+	for _, e := range m.live() {
+		fmt.Fprintf(&b, " %v", e.id)
+		if e.close {
+			b.WriteByte('!')
+		}
+	}
+	return "[" + strings.TrimPrefix(b.String(), " ") + "]"
+}
+
 func (m *model) has(id stream.ID) bool {
 	return slices.ContainsFunc(m.entries, func(e simEntry) bool { return e.id == id })
 }
@@ -121,10 +135,15 @@ func (m *model) closed() (closed, known bool) {
 }
 
 func (m *model) info() stream.Info {
-	live := m.live()
-	i := stream.Info{Exists: m.exists, LastGenerated: m.last, Length: uint64(len(live)), Counters: true, Added: m.added, MaxDeleted: m.maxDel}
-	if n := len(live); n > 0 {
-		i.First, i.Last, i.Closed = live[0].id, live[n-1].id, live[n-1].close
+	i := stream.Info{Exists: m.exists, LastGenerated: m.last, Counters: true, Added: m.added, MaxDeleted: m.maxDel}
+	for _, e := range m.entries {
+		if e.fate != present {
+			continue
+		}
+		if i.Length++; i.Length == 1 {
+			i.First = e.id
+		}
+		i.Last, i.Closed = e.id, e.close
 	}
 	return i
 }
@@ -146,21 +165,20 @@ func (m *model) read(at, upTo stream.ID, limit int) (p stream.Page, err error) {
 	if m.spoilt {
 		return p, &stream.WrongTypeError{Key: "t"}
 	}
-	live := m.live()
 	p.Start = at
-	if !slices.ContainsFunc(live, func(e simEntry) bool { return e.id == at }) {
+	if !slices.ContainsFunc(m.entries, func(e simEntry) bool { return e.id == at && e.fate == present }) {
 		info := m.info()
 		if p.Verdict = stream.Resume(at, info); p.Verdict != stream.Contiguous {
 			p.Start = stream.Start(at, info)
 		}
 		if p.Verdict == stream.Gap {
-			if p.Start = info.LastGenerated; len(live) > 0 {
-				p.Start = live[0].id.Prev()
+			if p.Start = info.LastGenerated; info.Length > 0 {
+				p.Start = info.First.Prev()
 			}
 		}
 	}
-	for _, e := range live {
-		if !p.Start.Less(e.id) || upTo.Less(e.id) {
+	for _, e := range m.entries {
+		if e.fate != present || !p.Start.Less(e.id) || upTo.Less(e.id) {
 			continue
 		}
 		if len(p.Entries) == limit {

@@ -121,7 +121,7 @@ func (s *simulation) step() {
 			s.redis.add(s.rnd.IntN(6) == 0)
 		}
 		s.announce()
-		s.logf("add: %v", s.redis.live())
+		s.logf("add: %v", &s.redis)
 	case n < 25:
 		keep := s.rnd.IntN(4)
 		if s.forks {
@@ -131,7 +131,7 @@ func (s *simulation) step() {
 		}
 		s.redis.trim(keep)
 		s.announce()
-		s.logf("trim: %v", s.redis.live())
+		s.logf("trim: %v", &s.redis)
 	case n < 28 && s.forks:
 		s.failover()
 	case n < 30 && s.forks:
@@ -139,7 +139,7 @@ func (s *simulation) step() {
 	case n < 30:
 		s.redis.remove(s.rnd)
 		s.announce()
-		s.logf("xdel: %v", s.redis.live())
+		s.logf("xdel: %v", &s.redis)
 	case n < 31:
 		s.lose(s.redis.dropped())
 		s.announce()
@@ -212,7 +212,7 @@ func (s *simulation) failover() {
 		next = s.redis.clone()
 		next.forget(1 + s.rnd.IntN(4))
 	}
-	s.logf("fail-over to %v", next.live())
+	s.logf("fail-over to %v", &next)
 	next.clock = max(1000, s.redis.clock-uint64(s.rnd.IntN(30)))
 	s.lineages++
 	next.lineage = s.lineages * 10 // ids of two histories are never neighbours
