@@ -88,7 +88,7 @@ func (h *history) page(t stream.Topic, epoch uint32, at, upTo stream.ID, w strea
 	defer h.mu.Unlock()
 	s := h.shelves[t]
 	if s == nil {
-		s = &shelf{topic: t, epoch: epoch, wishing: map[wishKey]struct{}{}, avg: pageBytes / firstPage, lowest: true}
+		s = &shelf{topic: t, epoch: epoch, wishing: map[wishKey]*list.Element{}, avg: pageBytes / firstPage, lowest: true}
 		h.shelves[t] = s
 	}
 	if s.epoch < epoch {
@@ -98,14 +98,19 @@ func (h *history) page(t stream.Topic, epoch uint32, at, upTo stream.ID, w strea
 	if p := h.find(s, at, upTo); p != nil {
 		return p
 	}
-	wish := wish{at, upTo, w}
-	if _, have := s.wishing[wish.key()]; have {
-		return nil
-	}
-	s.wishing[wish.key()] = struct{}{}
-	s.wishes = append(s.wishes, wish)
+	s.wish(wish{at, upTo, w})
 	h.fetchNext(s)
 	return nil
+}
+
+// forget takes back what w wished for at a position: it has gone.
+func (h *history) forget(t stream.Topic, at stream.ID, w stream.Waker) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.shelves[t]; s != nil {
+		s.unwish(at, w)
+		h.tidy(s)
+	}
 }
 
 // fetchNext begins a fetch if there is a wish and none is under way.
@@ -113,19 +118,11 @@ func (h *history) fetchNext(s *shelf) {
 	if s.fetching || h.ctx.Err() != nil {
 		return
 	}
-	if len(s.wishes) == 0 {
+	if s.wishes.Len() == 0 {
 		h.tidy(s)
 		return
 	}
-	next := s.wishes[0]
-	if s.lowest {
-		for _, w := range s.wishes {
-			if w.at.Less(next.at) {
-				next = w
-			}
-		}
-	}
-	s.lowest = !s.lowest
+	next := s.next()
 	s.fetching = true
 	// Not into a page that is there already: readers go over to it.
 	var behind *page
@@ -161,17 +158,14 @@ func (h *history) fetch(s *shelf, epoch uint32, w wish, behind *page, limit int)
 	}
 	// Those that can go on are woken. If nothing could be read (the key is not
 	// a stream) all are: the log knows why.
-	waiting := s.wishes[:0]
-	for _, wish := range s.wishes {
+	for e := s.wishes.Front(); e != nil; {
+		wish := e.Value.(wish)
+		e = e.Next()
 		if p == nil || s.epoch != epoch || p.has(wish.at, wish.upTo) {
-			delete(s.wishing, wish.key())
+			s.unwish(wish.at, wish.waker)
 			wish.waker.Wake()
-		} else {
-			waiting = append(waiting, wish)
 		}
 	}
-	clear(s.wishes[len(waiting):])
-	s.wishes = waiting
 	h.fetchNext(s)
 }
 

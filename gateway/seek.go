@@ -19,7 +19,7 @@ type seek struct {
 	ok     bool
 	id     stream.ID
 	born   time.Time
-	wakers []stream.Waker
+	wakers map[stream.Waker]struct{}
 }
 
 // seek returns the position that since stands for. If it is not known yet, w
@@ -33,15 +33,24 @@ func (h *history) seek(t stream.Topic, since replayer.Since, w stream.Waker) (st
 	key := seekKey{t, since}
 	k := h.seeks[key]
 	if k == nil || k.done && (!k.ok || time.Since(k.born) > seekAge) {
-		k = &seek{}
+		k = &seek{wakers: map[stream.Waker]struct{}{}}
 		h.seeks[key] = k
 		h.done.Go(func() { h.runSeek(key, k) })
 	}
 	if k.done {
 		return k.id, true
 	}
-	k.wakers = append(k.wakers, w)
+	k.wakers[w] = struct{}{}
 	return stream.ID{}, false
+}
+
+// forgetSeek takes back what w has asked for: it has gone.
+func (h *history) forgetSeek(t stream.Topic, since replayer.Since, w stream.Waker) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if k := h.seeks[seekKey{t, since}]; k != nil {
+		delete(k.wakers, w)
+	}
 }
 
 func (h *history) runSeek(key seekKey, k *seek) {
@@ -55,7 +64,7 @@ func (h *history) runSeek(key seekKey, k *seek) {
 	// A key that is not a stream has no positions: begin at 0-0, and the log
 	// says what is wrong.
 	k.done, k.ok, k.id, k.born = true, ok || h.ctx.Err() == nil, id, time.Now()
-	for _, w := range k.wakers {
+	for w := range k.wakers {
 		w.Wake()
 	}
 	k.wakers = nil

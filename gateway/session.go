@@ -289,4 +289,14 @@ func (s *session) commit(b *batch, n int) {
 }
 
 // close ends what follow began. Called once, by the owner of the request.
-func (s *session) close() { s.g.live.Unregister(s, false) }
+func (s *session) close() {
+	s.g.live.Unregister(s, false)
+	for i := range s.feeds {
+		switch f := &s.feeds[i]; f.step {
+		case seeking:
+			s.g.history.forgetSeek(f.topic, *f.since, s)
+		case resuming, paging:
+			s.g.history.forget(f.topic, f.pos.ID, s)
+		}
+	}
+}

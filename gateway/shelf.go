@@ -45,8 +45,8 @@ type shelf struct {
 	topic    stream.Topic
 	epoch    uint32 // of the log; a fork empties the shelf
 	pages    []*page
-	wishes   []wish // in the order they came
-	wishing  map[wishKey]struct{}
+	wishes   list.List // of wish, in the order they came
+	wishing  map[wishKey]*list.Element
 	fetching bool
 	lowest   bool // the next fetch is the lowest wish's, else the oldest's
 	avg      int  // bytes of an entry
@@ -63,7 +63,34 @@ type wishKey struct {
 	waker stream.Waker
 }
 
-func (w wish) key() wishKey { return wishKey{w.at, w.waker} }
+func (s *shelf) wish(w wish) {
+	key := wishKey{w.at, w.waker}
+	if s.wishing[key] == nil {
+		s.wishing[key] = s.wishes.PushBack(w)
+	}
+}
+
+func (s *shelf) unwish(at stream.ID, w stream.Waker) {
+	key := wishKey{at, w}
+	if e := s.wishing[key]; e != nil {
+		s.wishes.Remove(e)
+		delete(s.wishing, key)
+	}
+}
+
+// next returns the wish whose turn it is.
+func (s *shelf) next() wish {
+	next := s.wishes.Front().Value.(wish)
+	if s.lowest {
+		for e := s.wishes.Front(); e != nil; e = e.Next() {
+			if w := e.Value.(wish); w.at.Less(next.at) {
+				next = w
+			}
+		}
+	}
+	s.lowest = !s.lowest
+	return next
+}
 
 func (h *history) find(s *shelf, at, upTo stream.ID) *page {
 	now := time.Now()
@@ -164,7 +191,7 @@ func (h *history) clear(s *shelf) {
 
 // tidy forgets a shelf that holds nothing.
 func (h *history) tidy(s *shelf) {
-	if len(s.pages) == 0 && len(s.wishes) == 0 && !s.fetching && h.shelves[s.topic] == s {
+	if len(s.pages) == 0 && s.wishes.Len() == 0 && !s.fetching && h.shelves[s.topic] == s {
 		delete(h.shelves, s.topic)
 	}
 }

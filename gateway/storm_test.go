@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/ssegateway/sse-gateway/broadcaster"
 	"github.com/ssegateway/sse-gateway/stream"
@@ -101,4 +102,43 @@ func checkRun(t *testing.T, m *memory, from, n int) {
 			t.Fatalf("came back at %d: event %d is %q", from, i, e.Data)
 		}
 	}
+}
+
+// Clients that come and go while Redis does not answer leave nothing in the
+// history, and nothing is read for them when it is back.
+func TestManyComeAndGoWhileRedisIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPod(t, Options{})
+		ids := p.store.fill(t, "a", 1000, 0)
+		p.store.fail(errNetwork)
+		for i := range 300 {
+			query := "topic=a&last_event_id=" + ids[i].String()
+			if i%3 == 0 {
+				query = "topic=a&last=5"
+			}
+			m := begin(p, get(t, "http://x/events?"+query))
+			synctest.Wait()
+			m.leave()
+		}
+		h := p.history
+		h.mu.Lock()
+		wishes, wakers := h.shelves["a"].wishes.Len(), 0
+		for _, k := range h.seeks {
+			wakers += len(k.wakers)
+		}
+		h.mu.Unlock()
+		if wishes+wakers > 0 {
+			t.Errorf("%d wishes and %d who wait are left", wishes, wakers)
+		}
+		p.store.fail(nil)
+		before := p.store.reads.Load() + p.store.seeks.Load()
+		time.Sleep(time.Minute)
+		// The two that were under way.
+		if n := p.store.reads.Load() + p.store.seeks.Load() - before; n > 2 {
+			t.Errorf("%d reads for nobody", n)
+		}
+		if bytes, _ := h.stats(); bytes != 0 {
+			t.Errorf("%d bytes of pages are left", bytes)
+		}
+	})
 }
