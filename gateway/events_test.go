@@ -115,6 +115,47 @@ func TestEventsArriveWithTheirIDs(t *testing.T) {
 	})
 }
 
+// Whatever there is is sent to its end, however many batches it takes, without
+// waiting for another event or a heartbeat.
+func TestALongRunIsSentToItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPod(t, Options{})
+		m := begin(p, get(t, "http://x/events?topic=a"))
+		synctest.Wait()
+		p.store.fill(t, "a", 2000, 0) // nobody is told
+		p.publish(t, "a", "the last")
+		synctest.Wait()
+		events := m.events()
+		if n := len(events); n != 2002 || events[n-1].Data != "the last" {
+			t.Errorf("%d events, the last is %+v", n, events[n-1])
+		}
+		m.leave()
+	})
+}
+
+// A topic whose key stops being a stream is told of also to a client that is
+// still behind.
+func TestAKeyThatChangesItsTypeWhileAClientIsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPod(t, Options{})
+		ids := p.store.fill(t, "a", 10, 0)
+		other := begin(p, get(t, "http://x/events?topic=a"))
+		synctest.Wait()
+		p.store.wrong.Store(true)
+		time.Sleep(time.Minute) // the sweep comes by
+		m := begin(p, get(t, "http://x/events?topic=a", "Last-Event-ID", ids[0].String()))
+		time.Sleep(time.Minute)
+		p.store.wrong.Store(false)
+		time.Sleep(time.Minute)
+		m.leave()
+		other.leave()
+		events := m.events()
+		if len(events) != 11 || events[1].Type != controlFault || events[10].ID != ids[9].String() {
+			t.Errorf("got %+v", events)
+		}
+	})
+}
+
 func TestEnvelope(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPod(t, Options{})

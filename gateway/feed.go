@@ -194,6 +194,7 @@ func (s *session) place(b *batch, i int) (moved bool) {
 	}
 	pg := s.page(f)
 	if pg == nil {
+		s.tellFault(b, i) // in case there never will be one
 		return false
 	}
 	if f.untold(pg) {

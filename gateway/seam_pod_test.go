@@ -183,11 +183,5 @@ func (p *simPod) deliver(r *simRead) {
 	close(r.done)
 }
 
-// answer is settle and deliver.
-func (p *simPod) answer(r *simRead, err error) {
-	r.settle(p.sim, err)
-	p.deliver(r)
-}
-
 // longer than all backoffs of the history.
 const simBackoff = 2*retryMax + time.Second

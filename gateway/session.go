@@ -253,7 +253,7 @@ func (s *session) say(b *batch, p []byte) {
 // comment line without a blank line may stand between events and inside none.
 func (s *session) heartbeat(b *batch) {
 	for i := range s.feeds {
-		s.feeds[i].checked = false // see feed.ahead
+		s.feeds[i].checked = false // one ahead of its log looks whether it still may be
 	}
 	if len(s.out) == s.outSent && s.part.bytes == 0 {
 		s.out, s.outSent = s.out[:0], 0

@@ -22,6 +22,7 @@ type slowStore struct {
 	err          atomic.Value  // a failure of reads and seeks
 
 	// What the Broadcaster sees: see liveStore.
+	wrong    atomic.Bool   // no key holds a stream, for the history neither
 	silence  chan struct{} // if not nil, reads wait until it is closed
 	storeErr atomic.Value  // a failure of Store
 }
@@ -44,6 +45,9 @@ func (s *slowStore) pass(ctx context.Context) error {
 	}
 	if f, _ := s.err.Load().(failure); f.err != nil {
 		return f.err
+	}
+	if s.wrong.Load() {
+		return &stream.WrongTypeError{Key: "some key"}
 	}
 	return nil
 }
@@ -110,8 +114,8 @@ func (s liveStore) passLive(ctx context.Context, t stream.Topic) error {
 			return ctx.Err()
 		}
 	}
-	if t == "wrong" {
-		return &stream.WrongTypeError{Key: "sse:wrong"}
+	if t == "wrong" || s.wrong.Load() {
+		return &stream.WrongTypeError{Key: "sse:" + string(t)}
 	}
 	return nil
 }
