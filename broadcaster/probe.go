@@ -105,7 +105,7 @@ func (p *prober) try(ctx context.Context, links []*link) (hearing, error) {
 	if _, err := pipe.Exec(ctx); err != nil || !ready {
 		return unclear, err
 	}
-	if refusal(links) != nil {
+	if refused := refusal(links) != nil; refused {
 		return deaf, nil
 	}
 	for _, l := range links {

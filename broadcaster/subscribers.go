@@ -42,12 +42,6 @@ func (s *subscribers) remove(sub *subscription) bool {
 	return last == 0
 }
 
-func (s *subscribers) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.list)
-}
-
 // wake wakes every connection once.
 func (s *subscribers) wake() {
 	s.mu.Lock()

@@ -219,13 +219,11 @@ func (t *tail) take(pl plan, p stream.Page, e *effect) {
 }
 
 // evictAll empties the window when the pod is short of memory. Readers that
-// are behind read from the Replayer. It returns the bytes freed.
-func (t *tail) evictAll() int {
+// are behind read from the Replayer.
+func (t *tail) evictAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := t.win.bytes
 	t.win.evict(0)
-	return n
 }
 
 func (t *tail) size() int {

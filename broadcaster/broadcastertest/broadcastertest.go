@@ -163,12 +163,13 @@ func (s *suite) publish(b broadcaster.Broadcaster, data string, topics ...stream
 	return ids
 }
 
-// publishN publishes n events in one topic whose data are the numbers from 0.
-func (s *suite) publishN(b broadcaster.Broadcaster, t stream.Topic, n int) []stream.ID {
+// publishN publishes n events in the suite's topic whose data are the numbers
+// from 0.
+func (s *suite) publishN(b broadcaster.Broadcaster, n int) []stream.ID {
 	s.Helper()
 	var ids []stream.ID
 	for i := range n {
-		ids = append(ids, s.publish(b, fmt.Sprint(i), t)...)
+		ids = append(ids, s.publish(b, fmt.Sprint(i), topic)...)
 	}
 	return ids
 }

@@ -11,7 +11,7 @@ import (
 func testPublish(s *suite) {
 	b := s.pod(broadcaster.Options{})
 	one, two := s.follow(b, topic), s.follow(b, topic)
-	ids := s.publishN(b, topic, 100)
+	ids := s.publishN(b, 100)
 	for i, id := range ids {
 		if i > 0 && !ids[i-1].Less(id) {
 			s.Errorf("id %v was given after %v", id, ids[i-1])

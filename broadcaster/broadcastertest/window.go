@@ -32,7 +32,7 @@ func testSeek(s *suite) {
 	before := s.Add(topic, "data", "before")
 	at := s.Add(topic, "data", "newest")
 	f := s.follow(b, topic)
-	ids := append([]stream.ID{at}, s.publishN(b, topic, 5)...)
+	ids := append([]stream.ID{at}, s.publishN(b, 5)...)
 	s.want(f, ids[1:]...)
 	for i, id := range ids {
 		p, err := f.Log.Seek(id)
@@ -84,7 +84,7 @@ func testRead(s *suite) {
 	b := s.pod(broadcaster.Options{})
 	f := s.follow(b, topic)
 	at := f.Log.State().Head
-	ids := s.publishN(b, topic, 10)
+	ids := s.publishN(b, 10)
 	s.want(f, ids...)
 
 	all, err := f.Log.Read(nil, at, 1<<20)
@@ -148,7 +148,7 @@ func testEviction(s *suite) {
 func testWarm(s *suite) {
 	b := s.pod(broadcaster.Options{Limits: broadcaster.Limits{Linger: time.Hour}})
 	f := s.follow(b, topic)
-	ids := s.publishN(b, topic, 3)
+	ids := s.publishN(b, 3)
 	s.want(f, ids...)
 	other := s.follow(b, "other")
 	f.Leave()
@@ -172,7 +172,7 @@ func testCold(s *suite) {
 	const linger = 20 * time.Millisecond
 	b := s.pod(broadcaster.Options{Limits: broadcaster.Limits{Linger: linger}})
 	f := s.follow(b, topic)
-	ids := s.publishN(b, topic, 2)
+	ids := s.publishN(b, 2)
 	s.want(f, ids...)
 	f.Leave()
 	// Looking makes a topic that still lingers linger again, so each look is
