@@ -105,7 +105,7 @@ func (p *prober) try(ctx context.Context, links []*link) (hearing, error) {
 	if _, err := pipe.Exec(ctx); err != nil || !ready {
 		return unclear, err
 	}
-	if refused := refusal(links) != nil; refused {
+	if refused(links) {
 		return deaf, nil
 	}
 	for _, l := range links {
@@ -154,6 +154,8 @@ func refusal(links []*link) error {
 	}
 	return nil
 }
+
+func refused(links []*link) bool { return refusal(links) != nil }
 
 // setUp configures Redis before the first probe, and after one that failed.
 func (p *prober) setUp(ctx context.Context) {
@@ -228,7 +230,7 @@ func (p *prober) track(ctx context.Context) (hearing, error) {
 // askAgain lets links that were refused connect again, now and then.
 func (p *prober) askAgain() {
 	links := p.all()
-	if refusal(links) == nil || time.Now().Before(p.unasked) {
+	if !refused(links) || time.Now().Before(p.unasked) {
 		return
 	}
 	p.unasked = time.Now().Add(p.timing.RetryRefuse)
