@@ -2,8 +2,9 @@ package integration
 
 import (
 	"encoding/json"
-	"syscall"
 	"testing"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/ssegateway/sse-gateway/integration/rig"
 	"github.com/ssegateway/sse-gateway/sse"
@@ -86,12 +87,14 @@ func TestHistoryTrimmedBeforeThePodCouldReadIt(t *testing.T) {
 	f.Opened()
 	r.Data(t, "orders", "1")
 	f.Want("1")
-	if err := pod.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	r.Data(t, "orders", "2", "3", "4", "5")
-	r.Do(t, "XTRIM", "sse:orders", "MAXLEN", "2")
-	if err := pod.Signal(syscall.SIGCONT); err != nil {
+	// In one transaction, so that no read can come in between.
+	if _, err := r.Client().TxPipelined(t.Context(), func(tx redis.Pipeliner) error {
+		for _, d := range []string{"2", "3", "4", "5"} {
+			tx.XAdd(t.Context(), &redis.XAddArgs{Stream: "sse:orders", Values: []string{"data", d}})
+		}
+		tx.XTrimMaxLen(t.Context(), "sse:orders", 2)
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	f.Control("gap")
