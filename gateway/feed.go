@@ -26,7 +26,7 @@ type feed struct {
 	step    step
 	stuck   bool // live: what comes next is not an event, and step deals with it
 	checked bool // resuming, ahead of the log: the position was found to exist
-	told    bool // not live: the client was told that history is gone up to this position
+	told    bool // the client was told that history is gone up to this position
 }
 
 type step uint8
@@ -43,8 +43,9 @@ func (f *feed) placed() bool { return f.step >= resuming }
 
 // resume continues after id, wherever that is.
 func (f *feed) resume(id stream.ID) {
+	f.told = f.told && id == f.pos.ID
 	f.pos = stream.Position{ID: id}
-	f.step, f.stuck, f.checked, f.told = resuming, false, false, false
+	f.step, f.stuck, f.checked = resuming, false, false
 }
 
 // moved notes that the client has been sent the frame after pos.
@@ -115,6 +116,7 @@ func (s *session) pass(b *batch, i int, fr *stream.Frame) {
 	s.feeds[i].moved(fr.ID)
 	s.at(i, fr.ID)
 	if fr.Kind == stream.KindGap {
+		s.feeds[i].told = true
 		s.tell(b, i, controlGap, lossData{Topic: s.feeds[i].topic, From: &from, To: fr.ID})
 	}
 }

@@ -13,8 +13,9 @@ import (
 // simStream is a topic's stream as Redis keeps it, and what became of each of
 // its entries.
 type simStream struct {
-	topic stream.Topic
-	wrong bool // the key holds something else for now
+	topic    stream.Topic
+	counters bool // as Redis 7 keeps them; without there is doubt
+	wrong    bool // the key holds something else for now
 	simHistory
 	saved simHistory // what a fail-over goes back to
 
@@ -150,7 +151,10 @@ func (s *simStream) drop() {
 
 func (s *simStream) info() stream.Info {
 	live := s.live()
-	i := stream.Info{Exists: s.exists, LastGenerated: s.last, Length: uint64(len(live)), Counters: true, Added: s.added, MaxDeleted: s.maxDel}
+	i := stream.Info{Exists: s.exists, LastGenerated: s.last, Length: uint64(len(live))}
+	if s.counters {
+		i.Counters, i.Added, i.MaxDeleted = true, s.added, s.maxDel
+	}
 	if len(live) > 0 {
 		i.First, i.Last = live[0].id, live[len(live)-1].id
 	}
@@ -183,6 +187,9 @@ func (s *simStream) read(at, upTo stream.ID, limit int) (p stream.Page, err erro
 			if p.Start = info.LastGenerated; len(live) > 0 {
 				p.Start = live[0].id.Prev()
 			}
+			if p.Start.Less(at) {
+				p.Start = at // a doubt in the middle
+			}
 		}
 	}
 	for _, e := range live {
@@ -209,7 +216,7 @@ func (s *simStream) seek(since replayer.Since) (stream.ID, error) {
 		return live[n-1-since.Last].id, nil
 	case n == 0:
 		return s.last, nil
-	case s.added == uint64(n):
+	case s.counters && s.added == uint64(n):
 		return stream.ID{}, nil
 	}
 	return live[0].id.Prev(), nil

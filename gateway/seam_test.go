@@ -152,9 +152,10 @@ func newSeamSim(seed uint64, d seamDefect) *seamSim {
 	case 3:
 		s.trims, s.forks, s.faults = s.rnd.IntN(2) == 0, true, s.rnd.IntN(2) == 0
 	}
+	counters := s.rnd.IntN(4) > 0
 	names := []stream.Topic{"a", "b", "c", "d", "e"}
 	for _, t := range names[:1+s.rnd.IntN(len(names))] {
-		st := &simStream{topic: t, simHistory: simHistory{clock: 1000}}
+		st := &simStream{topic: t, counters: counters, simHistory: simHistory{clock: 1000}}
 		s.topics, s.streams = append(s.topics, t), append(s.streams, st)
 		for range s.rnd.IntN(8) {
 			s.publish(st)
