@@ -15,6 +15,7 @@ import (
 type queue struct {
 	mu    sync.Mutex
 	tails []*tail
+	later []*tail       // got no answer, and wait
 	kick  chan struct{} // capacity 1
 }
 
@@ -22,10 +23,29 @@ func (q *queue) put(t *tail) {
 	q.mu.Lock()
 	q.tails = append(q.tails, t)
 	q.mu.Unlock()
-	select {
-	case q.kick <- struct{}{}:
-	default:
-	}
+	signal(q.kick)
+}
+
+// putLater queues a tail that got no answer until retry. The others do not
+// wait with it: what does not answer may be one key, or one node of a Cluster.
+func (q *queue) putLater(t *tail) {
+	q.mu.Lock()
+	q.later = append(q.later, t)
+	q.mu.Unlock()
+	signal(q.kick)
+}
+
+func (q *queue) waiting() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.later) > 0
+}
+
+func (q *queue) retry() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.tails = append(q.tails, q.later...)
+	q.later = nil
 }
 
 // take returns at most n tails. It reuses dst.
@@ -37,6 +57,9 @@ func (q *queue) take(dst []*tail, n int) []*tail {
 	rest := copy(q.tails, q.tails[n:])
 	clear(q.tails[rest:])
 	q.tails = q.tails[:rest]
+	if rest > 0 {
+		signal(q.kick)
+	}
 	return dst
 }
 
@@ -47,36 +70,35 @@ const (
 )
 
 // flush reads tails as long as any wants to be read. There is one read at a
-// time, whoever has the turn, and no timer: while a read is under way wake-ups
-// gather, so the busier the pod the larger its batches.
+// time, whoever has the turn, and no timer but for those that got no answer:
+// while a read is under way wake-ups gather, so the busier the pod the larger
+// its batches.
 func (h *hub) flush(ctx context.Context) {
 	var batch []*tail
+	var retry <-chan time.Time // nil while none of them waits
 	backoff := h.timing.MinBackoff
 	for {
+		if retry == nil && h.queue.waiting() {
+			retry = time.After(backoff/2 + rand.N(backoff))
+			backoff = min(2*backoff, h.timing.MaxBackoff)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.queue.kick:
+		case <-retry:
+			retry = nil
+			h.queue.retry()
+		}
 		if batch = h.queue.take(batch, maxBatch); len(batch) == 0 {
-			select {
-			case <-ctx.Done():
-				return
-			case <-h.queue.kick:
-			}
 			continue
 		}
 		h.turn.Lock()
 		ok := h.readBatch(ctx, batch)
 		h.turn.Unlock()
-		if ok {
+		if ok && retry == nil && !h.queue.waiting() {
 			backoff = h.timing.MinBackoff
-			continue
 		}
-		// Redis does not answer. The tails are queued again.
-		wait := time.NewTimer(backoff/2 + rand.N(backoff))
-		select {
-		case <-ctx.Done():
-			wait.Stop()
-			return
-		case <-wait.C:
-		}
-		backoff = min(2*backoff, h.timing.MaxBackoff)
 	}
 }
 
@@ -153,7 +175,10 @@ func (h *hub) apply(t *tail, p plan, r result) (ok bool) {
 		h.budget.note(t)
 	}
 	h.report(t, e)
-	if e.again {
+	switch {
+	case e.again && e.unanswered:
+		h.queue.putLater(t)
+	case e.again:
 		h.queue.put(t)
 	}
 	if e.changed {

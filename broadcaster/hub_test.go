@@ -3,6 +3,7 @@ package broadcaster
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,4 +169,74 @@ func collect(t *testing.T, r *metric.ManualReader) map[string]metricdata.Metrics
 		}
 	}
 	return found
+}
+
+// withBadTopic starts a Broadcaster whose store cannot read the topic "bad",
+// which a connection follows. It returns when that has failed.
+func withBadTopic(t *testing.T, backoff time.Duration) (Local, *failingStore, wakened, stream.Log) {
+	t.Helper()
+	timing := defaultTiming()
+	timing.MinBackoff, timing.MaxBackoff, timing.MinSweep = backoff, backoff, time.Hour
+	store := &failingStore{Memory: replayer.NewMemory(replayer.MemoryOptions{})}
+	b, err := newLocal(store, Options{Logger: slog.New(slog.DiscardHandler)}, timing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close(context.Background()) })
+	c := make(wakened, 1)
+	if err := b.Register(c); err != nil {
+		t.Fatal(err)
+	}
+	log, err := b.Subscribe(c, "bad")
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, c, "a failure", func() bool { return store.failed.Load() > 0 })
+	return b, store, c, log
+}
+
+// What does not answer may be one key that the user may not read, or one node
+// of a Cluster.
+func TestATopicThatGetsNoAnswerDoesNotDelayTheOthers(t *testing.T) {
+	b, store, c, _ := withBadTopic(t, time.Hour)
+	log, err := b.Subscribe(c, "good")
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, c, "a position", func() bool { return log.State().Synced })
+	for n := range uint64(3) {
+		if _, err := b.BroadcastTo(t.Context(), stream.Message{Data: "x"}, "bad", "good"); err != nil {
+			t.Fatal(err)
+		}
+		await(t, c, "the event", func() bool { return log.State().Head.Index == n+1 })
+	}
+	if n := store.failed.Load(); n != 1 {
+		t.Errorf("the topic was tried %d times, and not paused", n)
+	}
+}
+
+func TestATopicThatGotNoAnswerIsReadAgain(t *testing.T) {
+	b, store, c, log := withBadTopic(t, time.Millisecond)
+	await(t, c, "more failures", func() bool { return store.failed.Load() > 5 })
+	store.healed.Store(true)
+	await(t, c, "a position", func() bool { return log.State().Synced })
+	if _, err := b.BroadcastTo(t.Context(), stream.Message{Data: "x"}, "bad"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, c, "the event", func() bool { return log.State().Head.Index == 1 })
+}
+
+// failingStore cannot read one topic.
+type failingStore struct {
+	*replayer.Memory
+	failed atomic.Int64
+	healed atomic.Bool
+}
+
+func (s *failingStore) Bounds(ctx context.Context, t stream.Topic) (stream.Info, error) {
+	if t == "bad" && !s.healed.Load() {
+		s.failed.Add(1)
+		return stream.Info{}, errSim
+	}
+	return s.Memory.Bounds(ctx, t)
 }

@@ -19,6 +19,8 @@ const probeTTL = time.Minute // of the key
 type prober struct {
 	*ears
 
+	unproven bool // links have connected since hearing was last proven
+
 	configured time.Time // when CONFIG SET was last tried
 	forbidden  error     // what it said
 
@@ -34,6 +36,7 @@ func (e *ears) probe() {
 	for {
 		select {
 		case <-e.anew: // before, and so covered by this probe
+			p.unproven = true
 		default:
 		}
 		wait := e.timing.Probe
@@ -47,6 +50,7 @@ func (e *ears) probe() {
 			return
 		case <-e.anew:
 			timer.Stop()
+			p.unproven = true
 		case <-timer.C:
 		}
 	}
@@ -59,7 +63,10 @@ func (p *prober) once() bool {
 	if _, cluster := p.r.rdb.(*redis.ClusterClient); cluster {
 		return p.decideCluster(ctx)
 	}
-	p.setUp(ctx)
+	if err := p.setUp(ctx); err != nil {
+		p.unreachable(err)
+		return false
+	}
 	switch heard, err := p.try(ctx, p.all()); {
 	case err != nil:
 		p.unreachable(err)
@@ -157,26 +164,25 @@ func refusal(links []*link) error {
 
 func refused(links []*link) bool { return refusal(links) != nil }
 
-// setUp configures Redis before the first probe, and after one that failed.
-func (p *prober) setUp(ctx context.Context) {
+// setUp configures Redis before the first probe, and after one that failed. An
+// error means that Redis did not answer.
+func (p *prober) setUp(ctx context.Context) error {
 	if p.noConfigure || p.r.Status().Way == WayKeyspace {
-		return
+		return nil
 	}
 	if p.forbidden != nil && time.Since(p.configured) < p.timing.RetryRefuse {
-		return
+		return nil
 	}
 	p.configured = time.Now()
 	did, err := p.r.configure(ctx)
-	if err != nil {
-		if isReply(err) {
-			p.forbidden = err
-		}
-		return
+	if err != nil && !isReply(err) {
+		return err
 	}
-	p.forbidden = nil
+	p.forbidden = err
 	if did != "" {
 		p.r.log.Info("Redis was configured to send keyspace notifications", "command", did)
 	}
+	return nil
 }
 
 // fallBack looks for the best way without keyspace notifications. It reports
@@ -185,7 +191,6 @@ func (p *prober) fallBack(ctx context.Context) bool {
 	if p.r.Status().Way == WayKeyspace {
 		// They have been switched off behind our back, or the links listen to
 		// a Redis that the others have left, after a fail-over: begin again.
-		// What came meanwhile is found when the links are confirmed.
 		p.use(WayUnknown, "keyspace notifications have stopped")
 		for _, l := range p.all() {
 			l.connect()
@@ -275,7 +280,17 @@ func (p *prober) decideCluster(ctx context.Context) bool {
 
 func (p *prober) use(w Way, reason string) {
 	p.r.blind.Store(w != WayKeyspace && w != WayTracking)
+	if p.r.Status().Way != w {
+		p.unproven = true
+	}
 	p.r.status(Status{Ready: true, Way: w, Reason: reason})
+	if p.unproven {
+		// What was added after the links had connected, and before somebody,
+		// perhaps another pod, had switched notifications on: a Redis that has
+		// restarted may begin without.
+		p.onAny()
+		p.unproven = false
+	}
 }
 
 // unreachable keeps a pod that was ready so: its streams go on, and an answer

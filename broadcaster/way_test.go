@@ -199,3 +199,13 @@ func TestTopicsFollowedBeforeTheWayIsKnownAreToldToo(t *testing.T) {
 		want(t, f, two.publish(topic, "x"))
 	}
 }
+
+func TestWhatCameBeforeAWayWasFoundArrivesWhenItIs(t *testing.T) {
+	s := redistest.Start(t, "--rename-command", "CLIENT", "")
+	p := startPod(t, s.Client(), probing, notConfiguring)
+	p.awaitWay(broadcaster.WayPublish)
+	f := p.follow(topic)
+	id := xadd(t, s.Client(), topic, "unannounced")
+	do(t, s.Client(), "CONFIG", "SET", "notify-keyspace-events", "Kgxet")
+	want(t, f, id)
+}
