@@ -35,6 +35,7 @@ type hub struct {
 	// blind says that nobody tells when a key is deleted or expires, so the
 	// sweep has to look for it.
 	blind atomic.Bool
+	hurry chan struct{} // capacity 1: let the sweep begin with its shortest period again
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -105,6 +106,7 @@ func (h *hub) start() {
 	h.conns = map[Conn]*member{}
 	h.tails = map[stream.Topic]*tail{}
 	h.queue.kick = make(chan struct{}, 1)
+	h.hurry = make(chan struct{}, 1)
 	h.budget.max = h.limits.TotalBytes
 	ctx, cancel := context.WithCancel(context.Background())
 	h.stop = cancel

@@ -240,3 +240,57 @@ func (s *failingStore) Bounds(ctx context.Context, t stream.Topic) (stream.Info,
 	}
 	return s.Memory.Bounds(ctx, t)
 }
+
+// lazySource has nothing, and lets the sweep sleep for an hour at first.
+type lazySource struct {
+	memoryless
+	loads atomic.Int64
+	swept chan struct{}
+}
+
+func (s *lazySource) load(context.Context, int) time.Duration {
+	if s.loads.Add(1) == 1 {
+		return time.Hour
+	}
+	return 0
+}
+
+func (s *lazySource) newer(_ context.Context, reads []tailRead) ([]bool, error) {
+	signal(s.swept)
+	return make([]bool, len(reads)), nil
+}
+
+// A sweep that has become slow, since everything is announced, may be needed
+// from one moment to the next.
+func TestASlowSweepCanBeHurried(t *testing.T) {
+	s := &lazySource{swept: make(chan struct{}, 1)}
+	h := &hub{timing: defaultTiming(), source: s, listen: s}
+	h.timing.MinSweep = time.Millisecond
+	if err := h.setUp(Options{Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close(context.Background()) })
+	c := make(wakened, 1)
+	if err := h.Register(c); err != nil {
+		t.Fatal(err)
+	}
+	log, err := h.Subscribe(c, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.wake("a")
+	await(t, c, "a position", func() bool { return log.State().Synced })
+	await(t, c, "the first sweep", func() bool { return s.loads.Load() > 0 })
+	select { // what it may have asked
+	case <-s.swept:
+	default:
+	}
+	signal(h.hurry)
+	for range 3 {
+		select {
+		case <-s.swept:
+		case <-time.After(20 * time.Second):
+			t.Fatal("the sweep sleeps")
+		}
+	}
+}

@@ -71,8 +71,26 @@ func (l *link) change(subscribe bool, channels ...string) {
 		}
 		l.pending = append(l.pending, change{c, subscribe})
 	}
+	if len(l.pending) > 4*(len(l.wanted)+chunk) {
+		l.pending = newest(l.pending) // Redis has not answered for long, while topics came and went
+	}
 	l.mu.Unlock()
 	signal(l.kick)
+}
+
+// newest returns the last change of each channel, in their order.
+func newest(list []change) []change {
+	last := make(map[string]int, len(list))
+	for i, c := range list {
+		last[c.channel] = i
+	}
+	var kept []change
+	for i, c := range list {
+		if last[c.channel] == i {
+			kept = append(kept, c)
+		}
+	}
+	return kept
 }
 
 // connect replaces the connection. Everything wanted is subscribed again. It
@@ -302,13 +320,19 @@ func (l *link) message(m *redis.Message) {
 			l.ears.onKey(key)
 		}
 	case m.Channel != l.channel:
-		l.ears.onChannel(m.Channel)
+		if !nothingNew[m.Payload] {
+			l.ears.onChannel(m.Channel)
+		}
 	case m.Payload == "xadd":
 		// Other events of the probe's key, such as its expiry, do not prove
 		// that there are notifications of streams.
 		l.hear()
 	}
 }
+
+// nothingNew are the events of a key after which there is nothing to read.
+// XADD with MAXLEN makes two, and XTRIM is the second of them.
+var nothingNew = map[string]bool{"xtrim": true, "xdel": true, "expire": true, "persist": true}
 
 func (l *link) hear() {
 	l.heard.Store(time.Now().UnixNano())

@@ -134,3 +134,57 @@ func TestChangesOfSubscriptionsAreWrittenInOrderAndInChunks(t *testing.T) {
 		t.Errorf("%d channels are wanted", len(l.wanted))
 	}
 }
+
+func TestChangesThatWaitLongAreNotMoreThanWhatIsWanted(t *testing.T) {
+	r := offline(t, func(context.Context) error { return errNoNetwork })
+	l := &link{ears: r.ears, wanted: map[string]struct{}{}, kick: make(chan struct{}, 1)}
+	l.change(true, "kept", "left")
+	for n := range 20_000 {
+		l.change(true, fmt.Sprint(n%1000))
+		l.change(false, fmt.Sprint(n%1000))
+	}
+	l.change(false, "left")
+	if n := len(l.pending); n > 4*(chunk+2) {
+		t.Errorf("%d changes are pending", n)
+	}
+	last := map[string]bool{}
+	for _, c := range l.pending {
+		last[c.channel] = c.subscribe
+	}
+	for channel, subscribed := range last {
+		if subscribed != (channel == "kept") {
+			t.Errorf("%s would be subscribed: %v", channel, subscribed)
+		}
+	}
+	if len(last) != 1002 {
+		t.Errorf("%d channels are left, want all 1002", len(last))
+	}
+}
+
+// Whoever publishes with MAXLEN would be read twice for each entry.
+func TestATrimmedStreamIsNotReadAgain(t *testing.T) {
+	r := offline(t, func(context.Context) error { return errNoNetwork })
+	c := &nobody{}
+	if err := r.Register(c); err != nil {
+		t.Fatal(err)
+	}
+	log, err := r.Subscribe(c, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirty := func(event string) bool {
+		r.ears.all()[0].message(&redis.Message{Channel: r.keys.Keyspace(r.keys.Stream("a")), Payload: event})
+		tl := log.(*tail)
+		tl.mu.Lock()
+		defer tl.mu.Unlock()
+		return tl.dirty
+	}
+	for _, event := range []string{"xtrim", "xdel", "expire", "persist"} {
+		if dirty(event) {
+			t.Errorf("%s makes the topic be read", event)
+		}
+	}
+	if !dirty("xadd") {
+		t.Error("xadd does not make the topic be read")
+	}
+}

@@ -282,6 +282,7 @@ func (p *prober) use(w Way, reason string) {
 	p.r.blind.Store(w != WayKeyspace && w != WayTracking)
 	if p.r.Status().Way != w {
 		p.unproven = true
+		signal(p.r.hurry) // it may have become slow, and be needed now
 	}
 	p.r.status(Status{Ready: true, Way: w, Reason: reason})
 	if p.unproven {

@@ -19,6 +19,10 @@ func (h *hub) sweep(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-h.hurry:
+			period = h.timing.MinSweep
+			timer.Reset(period)
+			continue
 		case <-timer.C:
 		}
 		tails := h.all()

@@ -113,9 +113,8 @@ func TestAKeyOfAnotherTypeAmongManyIsItsOwnTopicsFault(t *testing.T) {
 	do(t, rdb, "DEL", key)
 	wantControl(t, spoilt, broadcastertest.Reset)
 	for range 3 {
-		do(t, rdb, "DEL", key)
-		do(t, rdb, "RPUSH", key, "x")
-		do(t, rdb, "EXPIRE", key, 3600) // of which Redis tells, unlike of RPUSH
+		do(t, rdb, "RPUSH", "list", "x")
+		do(t, rdb, "RENAME", "list", key) // of which Redis tells, unlike of RPUSH
 		for ctx := within(t); spoilt.Log.State().Fault == ""; {
 			select {
 			case <-spoilt.Conn.Woken():
