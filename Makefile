@@ -49,7 +49,7 @@ build: ## Build bin/sse-gateway
 test: test-deps lint ## Lint, and run all tests but those in containers, with the race detector
 	{ rc=0; \
 	  go test -race -json $$(go list ./... | grep -v /integration) || rc=1; \
-	  go test -race -json -p 1 -timeout 15m ./integration/... || rc=1; \
+	  go test -race -json -count=1 -p 1 -timeout 15m ./integration/... || rc=1; \
 	  exit $$rc; } | $(REPORT)
 
 # The test's binary is built before RUNNER starts: behind it there may be no
@@ -96,11 +96,11 @@ soak: sim-soak proof-soak ## Run both for long
 
 .PHONY: sim-soak
 sim-soak: ## Simulate the tail with SCHEDULES seeded schedules
-	SIM_SCHEDULES=$(SCHEDULES) go test -run 'TestTailSimulation$$' -timeout 0 -v ./broadcaster
+	SIM_SCHEDULES=$(SCHEDULES) go test -count=1 -run 'TestTailSimulation$$' -timeout 0 -v ./broadcaster
 
 .PHONY: proof-soak
 proof-soak: ## Prove the promise under faults for DURATION
-	PROOF_DURATION=$(DURATION) go test -run TestPromise -timeout 0 -v ./integration
+	PROOF_DURATION=$(DURATION) go test -count=1 -run TestPromise -timeout 0 -v ./integration
 
 ##@ Set-up
 # Programs of which one will do, and Debian's package. The race detector needs
