@@ -11,8 +11,9 @@ const (
 	endLifetime end = "lifetime"      // the connection was as old as it may get
 	endForced   end = "forced"        // somebody unregistered it
 	endShutdown end = "shutdown"      // the broadcaster was closed
+	endOverload end = "overload"      // it took too little while others took too little
 	endBehind   end = "behind"        // what was half sent is no longer to be had
 )
 
 // ends are all reasons, for the metrics.
-var ends = []end{endClient, endTimeout, endWrite, endDrain, endLifetime, endForced, endShutdown, endBehind}
+var ends = []end{endClient, endTimeout, endWrite, endDrain, endLifetime, endForced, endShutdown, endOverload, endBehind}

@@ -53,6 +53,7 @@ type Options struct {
 	MaxLast        int   // greatest value of last=; default 1000
 	MaxEntryBytes  int   // of an event that is published or sent; default stream.DefaultMaxEntry
 	HistoryBytes   int64 // of pages read for connections that come back; default 64 MiB
+	SendBytes      int64 // being written to clients at a time; over it the stalest are ended; default 256 MiB
 
 	AllowedOrigins []string // for CORS: exact origins, or "*" for any without credentials
 
@@ -90,6 +91,9 @@ func (o *Options) setDefaults() error {
 	if o.HistoryBytes <= 0 {
 		o.HistoryBytes = 64 << 20
 	}
+	if o.SendBytes <= 0 {
+		o.SendBytes = 256 << 20
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -106,6 +110,7 @@ type Gateway struct {
 	cors     cors
 	mux      *http.ServeMux
 	portable transport
+	sending  sending
 
 	draining atomic.Bool
 	mu       sync.Mutex
@@ -125,6 +130,7 @@ func New(b broadcaster.Broadcaster, r replayer.Replayer, o Options) (*Gateway, e
 		sessions: map[*session]struct{}{},
 		empty:    make(chan struct{}),
 	}
+	g.sending.max = o.SendBytes
 	g.history = newHistory(r, o.HistoryBytes, o.MaxEntryBytes, o.Logger)
 	g.portable = portable{heartbeat: o.Heartbeat, writeTimeout: o.WriteTimeout, firstWait: o.FirstWait}
 	var err error
@@ -169,6 +175,15 @@ func (g *Gateway) add(s *session) bool {
 	}
 	g.sessions[s] = struct{}{}
 	return true
+}
+
+// each calls f with every open session.
+func (g *Gateway) each(f func(*session)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for s := range g.sessions {
+		f(s)
+	}
 }
 
 func (g *Gateway) remove(s *session) {

@@ -15,7 +15,7 @@ import (
 func TestAllReasonsAreCounted(t *testing.T) {
 	p := newPod(t, Options{})
 	got := p.metric(t, "sse.disconnects")
-	for _, why := range []string{"client", "write_timeout", "write_error", "drain", "lifetime", "forced", "shutdown", "behind"} {
+	for _, why := range []string{"client", "write_timeout", "write_error", "drain", "lifetime", "forced", "shutdown", "overload", "behind"} {
 		if n, ok := got[why]; !ok || n != 0 {
 			t.Errorf("%s: %d, %v", why, n, ok)
 		}

@@ -40,6 +40,7 @@ func (s signal) notify() {
 func (p portable) serve(w http.ResponseWriter, r *http.Request, s *session) end {
 	wake := s.notifier.(signal)
 	c := &portableConn{portable: p, w: w, rc: http.NewResponseController(w), s: s}
+	s.writing.cut = func() { _ = c.rc.SetWriteDeadline(time.Now()) }
 	// A program's server may limit how long a request is read. A stream has
 	// been read, and goes on.
 	_ = c.rc.SetReadDeadline(time.Time{})
@@ -103,7 +104,10 @@ func (c *portableConn) send() (sent, done bool, why end) {
 		}
 		state := c.s.next(b)
 		if len(b.buf) > 0 {
-			if why := c.write(b.buf); why != "" {
+			c.s.g.sending.begin(&c.s.writing, len(b.buf), c.s.g.each)
+			why := c.write(b.buf)
+			c.s.g.sending.done(&c.s.writing)
+			if why != "" {
 				return sent, true, why
 			}
 			c.s.commit(b, len(b.buf))
@@ -138,6 +142,8 @@ func (c *portableConn) write(p []byte) end {
 		}
 		switch {
 		case err == nil:
+		case c.s.ended() == endOverload:
+			return endOverload
 		case time.Now().Before(deadline): // HTTP/2 does not say that it was the deadline
 			return endWrite
 		default:

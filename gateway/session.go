@@ -32,6 +32,7 @@ type session struct {
 	final    bool // the last bytes are in the outbox
 
 	notifier notifier
+	writing  write // by the transport
 	cause    atomic.Pointer[end]
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ssegateway/sse-gateway/stream"
 )
 
 // slowTest runs f in a bubble with a pod behind a server, for each protocol.
@@ -61,6 +63,48 @@ func TestAClientThatStopsReading(t *testing.T) {
 			t.Error("the stream ended as if nothing more would come")
 		}
 	})
+}
+
+// When clients that have stopped reading hold more than the pod has for them,
+// the one that has stopped first is ended, before its time-out, and nobody
+// else is.
+func TestTheStalestClientGivesWay(t *testing.T) {
+	for name, protocol := range map[string]func(*http.Protocols){"HTTP/1.1": h1, "HTTP/2": h2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPod(t, Options{WriteTimeout: time.Hour, SendBytes: 1 << 20})
+				l, stop := serveBubble(t, p)
+				defer stop()
+				c := clientOf(l, protocol)
+				defer c.CloseIdleConnections()
+				big := strings.Repeat("x", 600<<10)
+				var streams []*reading
+				for _, topic := range []stream.Topic{"a", "b"} {
+					r := openFor(t, time.Hour, c, get(t, "http://x/events?topic="+string(topic)))
+					r.opened()
+					streams = append(streams, r)
+				}
+				p.publish(t, "a", big)
+				synctest.Wait()
+				time.Sleep(time.Second) // less than until a heartbeat, which nobody would read
+				if n := p.Connections(); n != 2 {
+					t.Fatalf("%d connections while one client is slow", n)
+				}
+				p.publish(t, "b", big)
+				synctest.Wait()
+				if n := p.Connections(); n != 1 {
+					t.Errorf("%d connections when both are", n)
+				}
+				if n := p.metric(t, "sse.disconnects"); n["overload"] != 1 {
+					t.Errorf("ends: %v", n)
+				}
+				streams[1].expect(big) // it only took its time
+				if _, err := io.Copy(io.Discard, streams[0].Body); err == nil {
+					t.Error("the stream ended as if nothing more would come")
+				}
+			})
+		})
+	}
 }
 
 // A client may take as long as it likes over a large event, if only it takes

@@ -106,6 +106,7 @@ func (p process) serve(ctx context.Context) error {
 		MaxConnections: cfg.MaxConnections,
 		MaxEntryBytes:  int(cfg.MaxEntryBytes),
 		HistoryBytes:   int64(cfg.HistoryBytes),
+		SendBytes:      int64(cfg.SendBytes),
 		Logger:         log,
 		MeterProvider:  metrics.Provider(),
 		AllowedOrigins: origins(cfg),

@@ -45,6 +45,7 @@ type Config struct {
 	RingBytes    Bytes         `env:"SSE_RING_BYTES" envDefault:"1MiB" allow:"64KiB..4GiB" help:"newest events kept in memory per topic"`
 	PodBytes     Bytes         `env:"SSE_RING_TOTAL_BYTES" envDefault:"256MiB" allow:"1MiB..1TiB" help:"the same for all topics together"`
 	HistoryBytes Bytes         `env:"SSE_HISTORY_BYTES" envDefault:"64MiB" allow:"1MiB..1TiB" help:"pages read from Redis kept for clients that come back"`
+	SendBytes    Bytes         `env:"SSE_SEND_BYTES" envDefault:"256MiB" allow:"1MiB..1TiB" help:"being written to clients at a time; over it those that have been slow for longest are ended"`
 	Linger       time.Duration `env:"SSE_LINGER" envDefault:"15s" allow:"1s..1h" help:"a topic that nobody follows any more stays in memory for so long"`
 
 	LameDuck        time.Duration `env:"SSE_LAME_DUCK" envDefault:"5s" embedded:"0s" allow:"0s..10m" help:"# Shutdown: after SIGTERM: not ready, but still serving, for so long"`
