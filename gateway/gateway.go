@@ -55,6 +55,13 @@ type Options struct {
 	HistoryBytes   int64 // of pages read for connections that come back; default 64 MiB
 	SendBytes      int64 // being written to clients at a time; over it the stalest are ended; default 256 MiB
 
+	// Portable leaves all streams to net/http. Otherwise, on Linux, HTTP/1.x
+	// connections without TLS are taken over (http.Hijacker) from a server
+	// whose Handler is the Gateway itself, which costs a small part of the
+	// memory and time. A Gateway behind middleware, in a ServeMux or below
+	// http.StripPrefix always leaves them to net/http.
+	Portable bool
+
 	AllowedOrigins []string // for CORS: exact origins, or "*" for any without credentials
 
 	Logger        *slog.Logger         // default: slog.Default

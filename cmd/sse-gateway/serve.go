@@ -107,6 +107,7 @@ func (p process) serve(ctx context.Context) error {
 		MaxEntryBytes:  int(cfg.MaxEntryBytes),
 		HistoryBytes:   int64(cfg.HistoryBytes),
 		SendBytes:      int64(cfg.SendBytes),
+		Portable:       cfg.Transport == "portable",
 		Logger:         log,
 		MeterProvider:  metrics.Provider(),
 		AllowedOrigins: origins(cfg),

@@ -40,6 +40,7 @@ type Config struct {
 	RetryMax      time.Duration `env:"SSE_RETRY_MAX" envDefault:"3s" allow:"1ms..1h" help:"greatest time after which a client comes back"`
 	OverloadRetry time.Duration `env:"SSE_OVERLOAD_RETRY" envDefault:"10s" allow:"1s..1h" help:"the same where the gateway is overloaded, up to twice as long"`
 	Lifetime      time.Duration `env:"SSE_LIFETIME" envDefault:"0s" allow:"0s..720h" help:"streams end after so long, with jitter, and the clients come back; 0s is never"`
+	Transport     string        `env:"SSE_TRANSPORT" envDefault:"auto" allow:"auto|portable" help:"who writes to clients: auto takes HTTP/1.1 connections over from the HTTP server, which saves much memory; portable leaves all to it"`
 
 	MaxLen       int64         `env:"SSE_MAXLEN" envDefault:"1000" allow:"0..1000000000" help:"# History and memory: entries a topic keeps, about, when the gateway publishes; 0 keeps all"`
 	RingBytes    Bytes         `env:"SSE_RING_BYTES" envDefault:"1MiB" allow:"64KiB..4GiB" help:"newest events kept in memory per topic"`
