@@ -154,7 +154,7 @@ func TestAForkTellsWhereHistoriesPart(t *testing.T) {
 			if got := log.Fork(at.Epoch); got.Common != (stream.ID{Ms: 3}) || got.Restart != (stream.ID{Ms: 3}) {
 				t.Errorf("Fork(%d) is %+v, want 3-0", at.Epoch, got)
 			}
-			if _, err := log.Read(nil, third, 1); !errors.Is(err, stream.ErrForked) {
+			if _, err := log.Read(third); !errors.Is(err, stream.ErrForked) {
 				t.Errorf("Read of the old history: got error %v, want ErrForked", err)
 			}
 			if now := log.Fork(log.State().Head.Epoch); now.Common != stream.MaxID {

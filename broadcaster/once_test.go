@@ -53,7 +53,7 @@ func TestAllReadersAreGivenTheSameFrame(t *testing.T) {
 		var frames []*stream.Frame
 		for len(frames) == 0 {
 			<-readers[i]
-			if frames, err = log.Read(nil, at, 1<<20); err != nil {
+			if frames, err = log.Read(at); err != nil {
 				t.Fatal(err)
 			}
 		}

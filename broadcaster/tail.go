@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ssegateway/sse-gateway/stream"
@@ -27,6 +28,8 @@ type tail struct {
 	topic    stream.Topic
 	maxBytes int // of the window
 	maxEntry int // of an entry
+
+	view atomic.Pointer[view] // what readers see
 
 	mu      sync.Mutex
 	win     window
@@ -136,6 +139,7 @@ func (t *tail) finish(p plan, r result) (e effect) {
 		}
 	}
 	t.win.evict(t.maxBytes)
+	t.publish()
 	e.window = t.win.next() != next || t.win.bytes != bytes
 	e.changed = e.changed || e.window || e.reset
 	e.again = t.dirty && t.enqueue()
@@ -224,6 +228,7 @@ func (t *tail) evictAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.win.evict(0)
+	t.publish()
 }
 
 func (t *tail) size() int {
@@ -258,49 +263,66 @@ func (t *tail) mayLog(now time.Time) bool {
 	return true
 }
 
-// The stream.Log that connections read.
+// The stream.Log that connections read. They read views, which are replaced
+// and never changed: a thousand connections that read a new event wait neither
+// for each other nor for the flusher.
+
+// view is a tail as of its last change.
+type view struct {
+	window
+	synced bool
+	closed bool
+	fault  string
+}
+
+// unread is the view of a tail that has not been read yet.
+var unread view
+
+// publish shows readers the tail as it is. t.mu is held.
+func (t *tail) publish() {
+	t.view.Store(&view{window: t.win, synced: t.synced, closed: t.closed, fault: t.fault})
+}
+
+func (t *tail) seen() *view {
+	if v := t.view.Load(); v != nil {
+		return v
+	}
+	return &unread
+}
 
 // State returns where the log stands.
 func (t *tail) State() stream.LogState {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	v := t.seen()
 	return stream.LogState{
-		Synced: t.synced,
-		Head:   stream.Position{ID: t.win.head, Epoch: t.win.epoch, Index: t.win.next()},
-		Start:  t.win.start,
-		Closed: t.closed,
-		Fault:  t.fault,
+		Synced: v.synced,
+		Head:   stream.Position{ID: v.head, Epoch: v.epoch, Index: v.next()},
+		Start:  v.start,
+		Closed: v.closed,
+		Fault:  v.fault,
 	}
 }
 
 // Seek finds an id in the window.
 func (t *tail) Seek(id stream.ID) (stream.Position, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.synced {
+	v := t.seen()
+	if !v.synced {
 		return stream.Position{}, stream.ErrUnsynced
 	}
-	return t.win.seek(id)
+	return v.seek(id)
 }
 
-// Read returns frames after a position.
-func (t *tail) Read(dst []*stream.Frame, p stream.Position, max int) ([]*stream.Frame, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.synced {
-		return dst, stream.ErrUnsynced
+// Read returns the frames after a position.
+func (t *tail) Read(p stream.Position) ([]*stream.Frame, error) {
+	v := t.seen()
+	if !v.synced {
+		return nil, stream.ErrUnsynced
 	}
-	n := len(dst)
-	dst, err := t.win.read(dst, p, max)
-	if err == nil && len(dst) == n && t.fault != "" {
+	frames, err := v.read(p)
+	if err == nil && len(frames) == 0 && v.fault != "" {
 		err = stream.ErrUnavailable
 	}
-	return dst, err
+	return frames, err
 }
 
 // Fork tells a reader of an earlier epoch where it goes on.
-func (t *tail) Fork(epoch uint32) stream.Fork {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.win.since(epoch)
-}
+func (t *tail) Fork(epoch uint32) stream.Fork { return t.seen().since(epoch) }

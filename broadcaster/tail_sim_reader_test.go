@@ -76,7 +76,8 @@ func (r *simReader) move(s *simulation) (moved bool) {
 	if !r.live {
 		return r.resume(s)
 	}
-	frames, err := s.t.Read(nil, r.pos, 300)
+	frames, err := s.t.Read(r.pos)
+	frames = frames[:min(len(frames), 1+s.rnd.IntN(4))]
 	switch {
 	case errors.Is(err, stream.ErrBehind):
 		s.saw(wasBehind)

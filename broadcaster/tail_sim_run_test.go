@@ -144,6 +144,7 @@ func (d *defect) before(t *tail, r *simRead) (after func(*effect)) {
 			if d.keepClosed {
 				t.closed, t.unsure = closed, false
 			}
+			t.publish()
 		}
 		switch {
 		case d.silentHeal && fault != "" && t.fault == "" && !e.window && !e.reset,

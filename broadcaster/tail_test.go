@@ -49,14 +49,14 @@ func TestATailThatCannotBeReadAndGetsNoAnswerIsReadAgainAfterAPause(t *testing.T
 	if e := tl.finish(tl.begin(), result{err: errSim}); !e.unanswered || !e.again || e.changed {
 		t.Errorf("no answer: %+v", e)
 	}
-	if _, err := tl.Read(nil, tl.State().Head, 1); !errors.Is(err, stream.ErrUnavailable) {
+	if _, err := tl.Read(tl.State().Head); !errors.Is(err, stream.ErrUnavailable) {
 		t.Errorf("got error %v, want ErrUnavailable", err)
 	}
 	p := tl.begin()
 	if e := tl.finish(p, result{page: stream.Page{Start: p.at}}); !e.changed || e.again {
 		t.Errorf("readable again, with nothing new: %+v", e)
 	}
-	if _, err := tl.Read(nil, tl.State().Head, 1); err != nil {
+	if _, err := tl.Read(tl.State().Head); err != nil {
 		t.Error(err)
 	}
 }
@@ -84,6 +84,7 @@ func TestAWindowEmptiedDuringAForkDoesNotVouchForItsOldStart(t *testing.T) {
 	}
 	tl.mu.Lock()
 	tl.win.evict(tl.win.bytes - tl.win.at(0).Size()*3) // the window begins after 3-0
+	tl.publish()
 	tl.mu.Unlock()
 	if at := tl.State().Start; at != (stream.ID{Ms: 3}) {
 		t.Fatalf("the window begins after %v", at)

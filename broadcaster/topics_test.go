@@ -196,7 +196,7 @@ func TestTheBytesOfAllWindowsAreBounded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			frames, err := f.Log.Read(nil, p, total)
+			frames, err := f.Log.Read(p)
 			if err != nil {
 				t.Fatal(err)
 			}

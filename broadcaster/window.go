@@ -8,7 +8,9 @@ import (
 )
 
 // window is the newest part of a topic's log: frames in the order of their
-// ids, bounded in bytes. It is data without a lock; the tail has that.
+// ids, bounded in bytes. It is data without a lock: the tail that owns it
+// changes it under its own, and publishes copies, which share the frames. So
+// what is in a slice once is never overwritten, only appended to.
 //
 //	start        frames                               head
 //	  │   ┌───────┬───────┬───────┬───────┐            │
@@ -24,7 +26,8 @@ type window struct {
 	first  uint64    // index of the first frame
 	frames []*stream.Frame
 	off    int // frames[:off] have been evicted
-	bytes  int
+	bytes  int // of the frames
+	dead   int // of those that have been evicted and are still in the slice
 
 	epoch uint32        // of the history in the window
 	forks []stream.Fork // how the epochs before it ended; the first may stand for many
@@ -44,7 +47,7 @@ type frame = stream.Frame
 // history has it.
 func (w *window) reset(at stream.ID, sure bool) {
 	w.first = w.next()
-	w.frames, w.off, w.bytes = nil, 0, 0
+	w.frames, w.off, w.bytes, w.dead = nil, 0, 0, 0
 	w.start, w.head, w.sure = at, at, sure
 }
 
@@ -55,8 +58,9 @@ func (w *window) fork(f stream.Fork, at stream.ID, p stream.Page) {
 	w.forks = append(w.forks, f)
 	w.epoch++
 	if len(w.forks) > maxForks {
-		w.forks[1] = both(w.forks[0], w.forks[1])
-		w.forks = append(w.forks[:0], w.forks[1:]...)
+		oldest := w.forks[0]
+		w.forks = slices.Clone(w.forks[1:])
+		w.forks[0] = both(oldest, w.forks[0])
 	}
 	w.reset(f.Restart, f.Restart != at || p.Verdict == stream.Contiguous)
 }
@@ -89,22 +93,18 @@ func (w *window) append(f *frame) {
 func (w *window) evict(max int) {
 	for w.bytes > max && w.len() > 0 {
 		f := w.at(0)
-		w.frames[w.off] = nil
 		w.off++
 		w.first++
 		w.bytes -= f.Size()
+		w.dead += f.Size()
 		w.start, w.sure = f.ID, true
 	}
 	switch {
 	case w.len() == 0:
-		w.frames, w.off = nil, 0
-	case w.off > 32 && w.off > len(w.frames)/2:
-		n := copy(w.frames, w.frames[w.off:])
-		clear(w.frames[n:])
-		w.frames, w.off = w.frames[:n], 0
-		if cap(w.frames) > 4*n {
-			w.frames = slices.Clip(slices.Clone(w.frames))
-		}
+		w.frames, w.off, w.dead = nil, 0, 0
+	case w.dead > w.bytes/4:
+		// Others may be reading the slice, so it gives way to another one.
+		w.frames, w.off, w.dead = slices.Clone(w.frames[w.off:]), 0, 0
 	}
 }
 
@@ -125,23 +125,16 @@ func (w *window) seek(id stream.ID) (stream.Position, error) {
 	return p, nil
 }
 
-// read appends to dst the frames after p, of at most max bytes, at least one.
-func (w *window) read(dst []*frame, p stream.Position, max int) ([]*frame, error) {
+// read returns the frames after p.
+func (w *window) read(p stream.Position) ([]*frame, error) {
 	switch {
 	case p.Epoch != w.epoch:
-		return dst, stream.ErrForked
+		return nil, stream.ErrForked
 	case p.Index < w.first:
-		return dst, stream.ErrBehind
+		return nil, stream.ErrBehind
 	}
-	first := int(p.Index - w.first)
-	for i := first; i < w.len(); i++ {
-		f := w.at(i)
-		if max -= f.Size(); max < 0 && i > first {
-			break
-		}
-		dst = append(dst, f)
-	}
-	return dst, nil
+	skip := min(p.Index-w.first, uint64(w.len()))
+	return slices.Clip(w.frames[w.off+int(skip):]), nil
 }
 
 // agree compares the window with a page of another history, read from the

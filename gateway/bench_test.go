@@ -13,6 +13,18 @@ import (
 	"github.com/ssegateway/sse-gateway/stream"
 )
 
+// signal is a notifier that a goroutine can wait for.
+type signal chan struct{}
+
+func (s signal) notify() {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
+}
+
+func (s signal) cut() {}
+
 // waiting is a session over the real Broadcaster that has n events of 200
 // bytes to send on each of some topics, as often as it is rewound.
 type waiting struct {

@@ -48,7 +48,10 @@ func (s *session) firstBlock(dst []byte) []byte {
 
 // lastWords is what a client is sent before its stream is cut.
 func (s *session) lastWords(dst []byte) []byte {
-	if s.ended() == endShutdown || s.ended() == endForced {
+	switch s.ended() {
+	case endClosed:
+		return dst
+	case endShutdown, endForced:
 		return sse.AppendRetry(dst, between(s.g.opt.OverloadRetry, 2*s.g.opt.OverloadRetry))
 	}
 	return sse.AppendRetry(dst, between(s.g.opt.RetryMin, s.g.opt.RetryMax))

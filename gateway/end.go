@@ -4,6 +4,7 @@ package gateway
 type end string
 
 const (
+	endClosed   end = "closed"        // nothing more will come: all is said
 	endClient   end = "client"        // the client went away
 	endTimeout  end = "write_timeout" // the client took nothing for too long
 	endWrite    end = "write_error"   // the connection broke
@@ -16,4 +17,8 @@ const (
 )
 
 // ends are all reasons, for the metrics.
-var ends = []end{endClient, endTimeout, endWrite, endDrain, endLifetime, endForced, endShutdown, endOverload, endBehind}
+var ends = []end{endClosed, endClient, endTimeout, endWrite, endDrain, endLifetime, endForced, endShutdown, endOverload, endBehind}
+
+// clean reports whether the stream ends as a response that is complete. Every
+// other end cuts it, so that the client comes back.
+func (e end) clean() bool { return e == endClosed }

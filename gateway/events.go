@@ -33,30 +33,32 @@ func (g *Gateway) serveEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := newSession(g, sub)
-	s.notifier = make(signal, 1)
+	c := g.connect(w, r, s)
+	s.notifier = c
 	if !g.add(s) {
 		g.meters.refused.Add(1)
 		g.overloaded(w, r)
 		return
 	}
-	defer g.remove(s)
 	if err := s.follow(); err != nil {
+		g.remove(s)
 		g.opt.Logger.Error("following topics failed", "error", err)
 		g.overloaded(w, r)
 		return
 	}
 	g.meters.accepted.Add(1)
-	// Also when a panic of the transport passes through here.
-	why := endWrite
-	defer func() {
-		s.close()
-		g.meters.ended(why)
-	}()
-	why = g.portable.serve(w, r, s)
-	// A clean end would mean that nothing more will come. Cutting the stream
-	// makes every client come back; also if it is said to have gone, since a
-	// request's context ends for other reasons too.
-	panic(http.ErrAbortHandler)
+	c.serve()
+}
+
+// connect returns the connection that serves a session, on the best transport
+// that can.
+func (g *Gateway) connect(w http.ResponseWriter, r *http.Request, s *session) connection {
+	if g.direct != nil {
+		if c := g.direct.connect(w, r, s); c != nil {
+			return c
+		}
+	}
+	return g.portable.connect(w, r, s)
 }
 
 // methodQuery is the safe method with a body (RFC 9110 registry, HTTP QUERY).

@@ -92,8 +92,7 @@ func (s *session) stepFeed(b *batch, i int) (moved bool) {
 	if f.step != live {
 		return s.place(b, i)
 	}
-	frames, err := f.log.Read(b.frames[:0], f.pos, 1)
-	b.frames = frames
+	frames, err := f.log.Read(f.pos)
 	f.stuck = err != nil || len(frames) > 0 && frames[0].Kind != stream.KindEvent
 	switch {
 	case errors.Is(err, stream.ErrForked):
@@ -126,7 +125,7 @@ func (s *session) pass(b *batch, i int, fr *stream.Frame) {
 func (s *session) stepPart(i int) (moved bool) {
 	f := &s.feeds[i]
 	if f.step == live {
-		frames, err := f.log.Read(nil, f.pos, 1)
+		frames, err := f.log.Read(f.pos)
 		switch {
 		case err == nil:
 			return s.stillThere(frames)
@@ -277,66 +276,55 @@ func (s *session) fill(b *batch, i int) (again bool) {
 	return false
 }
 
-// fillLive reads until the log says that there is nothing: one that has said
-// something may have stopped for want of room, by its own measure of it.
+// fillLive adds what the log has.
 func (s *session) fillLive(b *batch, i int) (again bool) {
 	f := &s.feeds[i]
-	for pos := f.pos; ; {
-		frames, err := f.log.Read(b.frames[:0], pos, max(b.max-len(b.buf), 1))
-		b.frames = frames
-		if err != nil {
-			f.stuck = !errors.Is(err, stream.ErrUnavailable) || f.fault == ""
-			return f.stuck
-		}
-		f.fault = ""
-		switch {
-		case len(frames) == 0:
-			return false
-		case !s.writeAll(b, i, frames) || b.full():
-			return true
-		}
-		pos.ID = frames[len(frames)-1].ID
-		pos.Index += uint64(len(frames))
+	frames, err := f.log.Read(f.pos)
+	if err != nil {
+		f.stuck = !errors.Is(err, stream.ErrUnavailable) || f.fault == ""
+		return f.stuck
 	}
+	f.fault = ""
+	return !s.writeAll(b, i, frames)
 }
 
 // writeAll adds frames to b. It reports false if it could not add all: b is
 // full, or one is not sent as an event.
 func (s *session) writeAll(b *batch, i int, frames []*stream.Frame) bool {
 	for _, fr := range frames {
-		if fr.Kind != stream.KindEvent {
+		switch {
+		case fr.Kind != stream.KindEvent:
 			s.feeds[i].stuck = true
 			return false
-		}
-		if b.full() && len(b.marks) > 0 {
+		case b.full() && len(b.marks) > 0, !s.write(b, i, fr):
 			return false
 		}
-		s.write(b, i, fr)
 	}
 	return true
 }
 
-// write adds one frame to b.
-func (s *session) write(b *batch, i int, f *stream.Frame) {
+// write adds one frame to b. It reports whether there was room for all of it.
+func (s *session) write(b *batch, i int, f *stream.Frame) bool {
 	t := s.feeds[i].topic
 	s.at(i, f.ID)
-	if s.vector == nil {
+	switch {
+	case s.vector != nil:
+		var line, chunk [stream.MaxCursorLen + 32]byte
+		id := s.appendIDLine(line[:0], i)
 		if b.frame {
-			b.buf = append(b.buf, f.Chunks(s.form, t)...)
+			b.add(stream.AppendChunk(chunk[:0], id))
+			b.add(f.RestChunk(s.form, t))
 		} else {
-			b.buf = append(b.buf, f.IDLine()...)
-			b.buf = append(b.buf, f.Rest(s.form, t)...)
+			b.add(id)
+			b.add(f.Rest(s.form, t))
 		}
-	} else {
-		var line [stream.MaxCursorLen + 8]byte
-		b.put(s.appendIDLine(line[:0], i))
-		if b.frame {
-			b.buf = append(b.buf, f.RestChunk(s.form, t)...)
-		} else {
-			b.buf = append(b.buf, f.Rest(s.form, t)...)
-		}
+	case b.frame:
+		b.add(f.Chunks(s.form, t))
+	default:
+		b.add(f.IDLine())
+		b.add(f.Rest(s.form, t))
 	}
-	b.marks = append(b.marks, mark{len(b.buf), i, f.ID})
+	return b.close(i, f.ID)
 }
 
 // appendIDLine appends "id: <cursor>\n", the cursor being the session's

@@ -55,11 +55,8 @@ type Options struct {
 	HistoryBytes   int64 // of pages read for connections that come back; default 64 MiB
 	SendBytes      int64 // being written to clients at a time; over it the stalest are ended; default 256 MiB
 
-	// Portable leaves all streams to net/http. Otherwise, on Linux, HTTP/1.x
-	// connections without TLS are taken over (http.Hijacker) from a server
-	// whose Handler is the Gateway itself, which costs a small part of the
-	// memory and time. A Gateway behind middleware, in a ServeMux or below
-	// http.StripPrefix always leaves them to net/http.
+	// Portable leaves all streams to net/http, also those that ConnContext
+	// would let the gateway take over.
 	Portable bool
 
 	AllowedOrigins []string // for CORS: exact origins, or "*" for any without credentials
@@ -116,7 +113,8 @@ type Gateway struct {
 	meters   *meters
 	cors     cors
 	mux      *http.ServeMux
-	portable transport
+	portable portable
+	direct   *direct // nil where there is none
 	sending  sending
 
 	draining atomic.Bool
@@ -140,6 +138,9 @@ func New(b broadcaster.Broadcaster, r replayer.Replayer, o Options) (*Gateway, e
 	g.sending.max = o.SendBytes
 	g.history = newHistory(r, o.HistoryBytes, o.MaxEntryBytes, o.Logger)
 	g.portable = portable{heartbeat: o.Heartbeat, writeTimeout: o.WriteTimeout, firstWait: o.FirstWait}
+	if !o.Portable {
+		g.direct = newDirect(g)
+	}
 	var err error
 	if g.meters, err = newMeters(o.MeterProvider, g); err != nil {
 		g.history.close()
@@ -237,6 +238,9 @@ func (g *Gateway) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), g.opt.WriteTimeout)
 	defer cancel()
 	err := g.Drain(ctx, 0)
+	if g.direct != nil {
+		g.direct.close()
+	}
 	g.history.close()
 	return errors.Join(err, g.meters.close())
 }

@@ -27,28 +27,55 @@ const (
 // one only while they send.
 var batches = sync.Pool{New: func() any { return &batch{max: portableBatch} }}
 
-// signal is a notifier that its goroutine can wait for.
-type signal chan struct{}
+func (p portable) connect(w http.ResponseWriter, r *http.Request, s *session) connection {
+	return &portableConn{
+		portable: p, w: w, r: r, s: s,
+		rc:   http.NewResponseController(w),
+		wake: make(chan struct{}, 1),
+	}
+}
 
-func (s signal) notify() {
+// portableConn is a stream on the portable transport.
+type portableConn struct {
+	portable
+	w       http.ResponseWriter
+	r       *http.Request
+	rc      *http.ResponseController
+	s       *session
+	wake    chan struct{}
+	beat    bool // a heartbeat is due
+	started bool // the headers have been sent
+}
+
+func (c *portableConn) notify() {
 	select {
-	case s <- struct{}{}:
+	case c.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (p portable) serve(w http.ResponseWriter, r *http.Request, s *session) end {
-	wake := s.notifier.(signal)
-	c := &portableConn{portable: p, w: w, rc: http.NewResponseController(w), s: s}
-	s.writing.cut = func() { _ = c.rc.SetWriteDeadline(time.Now()) }
+func (c *portableConn) cut() { _ = c.rc.SetWriteDeadline(time.Now()) }
+
+func (c *portableConn) serve() {
+	// Also when a panic of a program's ResponseWriter passes through here.
+	why := endWrite
+	defer func() { c.s.finish(why) }()
 	// A program's server may limit how long a request is read. A stream has
 	// been read, and goes on.
 	_ = c.rc.SetReadDeadline(time.Time{})
+	if why = c.run(); !why.clean() {
+		// A response that is complete would mean that nothing more will come.
+		// Cutting it makes every client come back; also one that is said to
+		// have gone, since a request's context ends for other reasons too.
+		panic(http.ErrAbortHandler)
+	}
+}
 
-	beat := time.NewTimer(p.firstWait)
+func (c *portableConn) run() end {
+	beat := time.NewTimer(c.firstWait)
 	defer beat.Stop()
 	var lifetime <-chan time.Time
-	if d := s.g.opt.Lifetime; d > 0 {
+	if d := c.s.g.opt.Lifetime; d > 0 {
 		t := time.NewTimer(between(d-d/10, d))
 		defer t.Stop()
 		lifetime = t.C
@@ -59,31 +86,21 @@ func (p portable) serve(w http.ResponseWriter, r *http.Request, s *session) end 
 			return why
 		}
 		if sent {
-			beat.Reset(p.heartbeat)
+			beat.Reset(c.heartbeat)
 		}
 		select {
-		case <-wake:
+		case <-c.wake:
 		case <-beat.C:
 			// The first time it is not a heartbeat but the headers' having
 			// waited long enough. They go out with a sign of life.
 			c.beat = true
-			beat.Reset(p.heartbeat)
+			beat.Reset(c.heartbeat)
 		case <-lifetime:
-			s.end(endLifetime)
-		case <-r.Context().Done():
+			c.s.end(endLifetime)
+		case <-c.r.Context().Done():
 			return endClient
 		}
 	}
-}
-
-// portableConn is a stream on a portable transport.
-type portableConn struct {
-	portable
-	w       http.ResponseWriter
-	rc      *http.ResponseController
-	s       *session
-	beat    bool // a heartbeat is due
-	started bool // the headers have been sent
 }
 
 // send sends everything there is. It returns whether there was anything, and
@@ -115,6 +132,7 @@ func (c *portableConn) send() (sent, done bool, why end) {
 		}
 		switch {
 		case state == ending:
+			c.start()
 			return sent, true, c.s.ended()
 		case state == idle:
 			return sent, false, ""
@@ -122,15 +140,20 @@ func (c *portableConn) send() (sent, done bool, why end) {
 	}
 }
 
-// write sends p and waits until the kernel has taken it. It returns why the
-// stream ended, if it has. The time-out is for each slice: a slow client may
-// take long over a large event, if only it takes something.
-func (c *portableConn) write(p []byte) end {
+// start sends the headers, if they have not been.
+func (c *portableConn) start() {
 	if !c.started {
 		c.started = true
 		streamHeaders(c.w.Header())
 		c.w.WriteHeader(http.StatusOK)
 	}
+}
+
+// write sends p and waits until the kernel has taken it. It returns why the
+// stream ended, if it has. The time-out is for each slice: a slow client may
+// take long over a large event, if only it takes something.
+func (c *portableConn) write(p []byte) end {
+	c.start()
 	for len(p) > 0 {
 		n := min(len(p), portableSlice)
 		deadline := time.Now().Add(c.writeTimeout)

@@ -37,6 +37,8 @@ func (c *simConn) notify() {
 	}
 }
 
+func (c *simConn) cut() {}
+
 func (c *simConn) runnable() bool { return !c.over && (c.woken.Load() || c.pending) }
 
 // send does what a transport does, once. take is how much the socket takes of
@@ -94,7 +96,7 @@ func (c *simConn) restIsThere() bool {
 	if err != nil {
 		return false
 	}
-	frames, err := f.log.Read(nil, p, 1)
+	frames, err := f.log.Read(p)
 	return err == nil && len(frames) > 0 && frames[0].ID == c.s.part.id
 }
 

@@ -138,29 +138,23 @@ func (l *simLog) Seek(id stream.ID) (stream.Position, error) {
 func doubt(f *stream.Frame) bool { return f.Kind == stream.KindGap && f.From == f.ID }
 
 // Read implements stream.Log.
-func (l *simLog) Read(dst []*stream.Frame, p stream.Position, max int) ([]*stream.Frame, error) {
+func (l *simLog) Read(p stream.Position) ([]*stream.Frame, error) {
 	if l.blindToEviction && p.Epoch == l.epoch && p.Index < l.first {
 		p.Index = l.first
 	}
 	switch {
 	case !l.synced:
-		return dst, stream.ErrUnsynced
+		return nil, stream.ErrUnsynced
 	case p.Epoch != l.epoch:
-		return dst, stream.ErrForked
+		return nil, stream.ErrForked
 	case p.Index < l.first:
-		return dst, stream.ErrBehind
+		return nil, stream.ErrBehind
 	}
-	n := len(dst)
-	for _, f := range l.frames[p.Index-l.first:] {
-		if max -= f.Size(); max < 0 && len(dst) > n {
-			break
-		}
-		dst = append(dst, f)
+	frames := l.frames[p.Index-l.first:]
+	if len(frames) == 0 && l.fault != "" {
+		return nil, stream.ErrUnavailable
 	}
-	if len(dst) == n && l.fault != "" {
-		return dst, stream.ErrUnavailable
-	}
-	return dst, nil
+	return frames, nil
 }
 
 // Fork implements stream.Log.

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,52 +14,68 @@ import (
 type sending struct {
 	max   int64
 	bytes atomic.Int64
-	mu    sync.Mutex // held while looking for the one to end
+	mu    sync.Mutex // held while looking for those to end
 }
 
 // write is what a connection is writing. Its zero value is nothing.
 type write struct {
 	bytes int64        // the writer's own
-	since atomic.Int64 // Unix ns; 0 if nothing is being written
-
-	mu  sync.Mutex // held while cutting, so that a writer is not gone meanwhile
-	cut func()     // makes the write that is under way fail
+	since atomic.Int64 // Unix ns; 0 if nothing is being written, or it was given up
+	mu    sync.Mutex   // held while that becomes 0, and so while the writer is cut
 }
 
-// begin counts bytes in and, if they are too many, ends the stalest of open.
+// begin counts bytes in and, if they are too many, makes room among open.
 func (s *sending) begin(w *write, bytes int, open func(func(*session))) {
 	w.bytes = int64(bytes)
 	w.since.Store(time.Now().UnixNano())
-	if s.bytes.Add(w.bytes) <= s.max || !s.mu.TryLock() {
-		return
+	if s.bytes.Add(w.bytes) > s.max && s.mu.TryLock() {
+		s.relieve(open)
+		s.mu.Unlock()
 	}
-	defer s.mu.Unlock()
-	var stalest *session
-	var since int64
+}
+
+// relieve ends the stalest, and some more than it must, so that it is not
+// called again for each client of many that stop at once.
+func (s *sending) relieve(open func(func(*session))) {
+	type stale struct {
+		s     *session
+		since int64
+	}
+	var all []stale
 	open(func(o *session) {
-		if at := o.writing.since.Load(); at != 0 && o.ended() == "" && (stalest == nil || at < since) {
-			stalest, since = o, at
+		if at := o.writing.since.Load(); at != 0 {
+			all = append(all, stale{o, at})
 		}
 	})
-	if stalest != nil {
-		stalest.writing.end(stalest, since)
+	slices.SortFunc(all, func(a, b stale) int { return cmp.Compare(a.since, b.since) })
+	for _, o := range all {
+		if s.bytes.Load() <= s.max-s.max/16 {
+			return
+		}
+		s.giveUp(o.s, o.since)
 	}
 }
 
-// end ends the session whose write it is, if it is still the same.
-func (w *write) end(s *session, since int64) {
+// giveUp ends a session for what it is writing, if it still is, and counts that
+// out at once.
+func (s *sending) giveUp(o *session, since int64) {
+	w := &o.writing
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.since.Load() == since {
-		s.end(endOverload)
-		w.cut()
+	if w.since.Load() != since {
+		return
 	}
+	w.since.Store(0)
+	s.bytes.Add(-w.bytes)
+	o.end(endOverload)
+	o.notifier.cut()
 }
 
-// done counts them out.
+// done counts a write out, if that has not been done.
 func (s *sending) done(w *write) {
 	w.mu.Lock()
-	w.since.Store(0)
-	w.mu.Unlock()
-	s.bytes.Add(-w.bytes)
+	defer w.mu.Unlock()
+	if w.since.Swap(0) != 0 {
+		s.bytes.Add(-w.bytes)
+	}
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/ssegateway/sse-gateway/stream"
 )
 
-// session is one connection: where its client stands in each of its topics.
-// next and commit are its transport's, never called at the same time; Wake
-// and End may be called from anywhere.
+// session is where one client stands in each of its topics. next, commit and
+// finish are its connection's, never called at the same time; Wake and End may
+// be called from anywhere.
 type session struct {
 	g       *Gateway
 	form    stream.Form
@@ -32,7 +32,7 @@ type session struct {
 	final    bool // the last bytes are in the outbox
 
 	notifier notifier
-	writing  write // by the transport
+	writing  write // by the connection
 	cause    atomic.Pointer[end]
 }
 
@@ -120,11 +120,10 @@ func (s *session) next(b *batch) state {
 		return s.nextPart(b)
 	}
 	if s.outSent == len(s.out) {
-		s.out, s.outSent = s.out[:0], 0
+		s.emptyOutbox()
 		s.fillOutbox(b)
 	}
-	b.buf = append(b.buf, s.out[s.outSent:]...)
-	b.out = len(b.buf)
+	b.addOutbox(s.out[s.outSent:])
 	switch {
 	case s.final:
 		return ending
@@ -146,6 +145,7 @@ func (s *session) nextPart(b *batch) state {
 	i := s.part.feed
 	s.rewind()
 	for len(b.marks) == 0 {
+		b.sent = s.part.bytes
 		s.fill(b, i)
 		if len(b.marks) == 0 && !s.stepPart(i) {
 			if s.ended() != "" {
@@ -164,11 +164,6 @@ func (s *session) nextPart(b *batch) state {
 		b.cut(1) // then the last words
 	} else {
 		s.fillFrames(b, i+1, len(s.feeds)-1)
-	}
-	n := s.part.bytes
-	b.buf = b.buf[:copy(b.buf, b.buf[n:])]
-	for m := range b.marks {
-		b.marks[m].end -= n
 	}
 	return more
 }
@@ -241,6 +236,17 @@ func (s *session) placed() bool {
 	return true
 }
 
+// keepOutbox is how many bytes of an empty outbox a session keeps: enough for
+// a heartbeat. Most have nothing else to say after their first block.
+const keepOutbox = 16
+
+// emptyOutbox makes room in an outbox that has been sent.
+func (s *session) emptyOutbox() {
+	if s.out, s.outSent = s.out[:0], 0; cap(s.out) > keepOutbox {
+		s.out = nil
+	}
+}
+
 // say appends whole lines to the outbox.
 func (s *session) say(b *batch, p []byte) {
 	if b.frame {
@@ -257,7 +263,7 @@ func (s *session) heartbeat(b *batch) {
 		s.feeds[i].checked = false // one ahead of its log looks whether it still may be
 	}
 	if len(s.out) == s.outSent && s.part.bytes == 0 {
-		s.out, s.outSent = s.out[:0], 0
+		s.emptyOutbox()
 		s.say(b, sse.AppendComment(nil, ""))
 	}
 }
@@ -289,7 +295,14 @@ func (s *session) commit(b *batch, n int) {
 	s.g.meters.deliveries.Add(int64(done))
 }
 
-// close ends what follow began. Called once, by the owner of the request.
+// finish is the one end of a session, whatever came first.
+func (s *session) finish(why end) {
+	s.close()
+	s.g.meters.ended(why)
+	s.g.remove(s)
+}
+
+// close ends what follow began.
 func (s *session) close() {
 	s.g.live.Unregister(s, false)
 	for i := range s.feeds {

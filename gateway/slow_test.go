@@ -72,7 +72,7 @@ func TestTheStalestClientGivesWay(t *testing.T) {
 	for name, protocol := range map[string]func(*http.Protocols){"HTTP/1.1": h1, "HTTP/2": h2} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := newPod(t, Options{WriteTimeout: time.Hour, SendBytes: 1 << 20})
+				p := newPod(t, Options{WriteTimeout: time.Hour, SendBytes: 100 << 10})
 				l, stop := serveBubble(t, p)
 				defer stop()
 				c := clientOf(l, protocol)

@@ -18,15 +18,29 @@ import (
 // What was filled in and not sent is filled in again, so a transport can stop
 // at any byte, keep nothing of it, and go on later.
 
-// transport moves a session's bytes to its client until the session ends.
+// transport makes connections of one kind.
 type transport interface {
-	// serve owns w and r until the stream has ended, and says why it has.
-	serve(w http.ResponseWriter, r *http.Request, s *session) end
+	// connect returns a connection on which s will be served, or nil if it
+	// cannot be on this transport. Nothing has been sent before or is yet.
+	connect(w http.ResponseWriter, r *http.Request, s *session) connection
 }
 
-// notifier is told that a session has something to send. Its method does not
+// connection moves one session's bytes to its client.
+type connection interface {
+	notifier
+
+	// serve finishes the session, once, when its stream has ended. That may
+	// be after serve has returned: it returns, or panics with
+	// http.ErrAbortHandler, when it needs the request no longer.
+	serve()
+}
+
+// notifier is where a session's connection hears of it. The methods do not
 // block and may be called from any goroutine, also for nothing.
-type notifier interface{ notify() }
+type notifier interface {
+	notify() // there may be something to send
+	cut()    // the session was ended for what is being written: give that up
+}
 
 // state is what a session expects of its transport.
 type state uint8
@@ -46,21 +60,19 @@ type batch struct {
 	buf   []byte
 	out   int    // so many bytes at the beginning are from the outbox
 	marks []mark // of the frames behind them
-
-	frames []*stream.Frame // scratch
+	sent  int    // bytes of the first frame that the client has, and which are left out
+	end   int    // where buf would end if there were room for all of the last frame
 }
 
-// mark is a place in a batch up to which all is sent or nothing.
+// mark is the place in a batch behind a frame. It may be beyond the batch's
+// end: a large frame goes out in parts, and nobody holds a copy of all of it.
 type mark struct {
 	end  int // offset in buf
 	feed int // that moves
 	id   stream.ID
 }
 
-func (b *batch) reset() {
-	clear(b.frames)
-	b.buf, b.out, b.marks, b.frames = b.buf[:0], 0, b.marks[:0], b.frames[:0]
-}
+func (b *batch) reset() { b.buf, b.out, b.marks, b.sent, b.end = b.buf[:0], 0, b.marks[:0], 0, 0 }
 
 // full reports whether no further frame should be added.
 func (b *batch) full() bool { return len(b.buf) >= b.max }
@@ -68,14 +80,33 @@ func (b *batch) full() bool { return len(b.buf) >= b.max }
 // cut keeps the first n marks, and what belongs to them.
 func (b *batch) cut(n int) {
 	b.marks = b.marks[:n]
-	b.buf = b.buf[:b.marks[n-1].end]
+	b.end = b.marks[n-1].end
+	b.buf = b.buf[:min(len(b.buf), b.end)]
 }
 
-// put appends bytes that are not framed yet.
-func (b *batch) put(p []byte) {
-	if b.frame {
-		b.buf = stream.AppendChunk(b.buf, p)
-		return
-	}
+// addOutbox puts bytes from the outbox at the beginning.
+func (b *batch) addOutbox(p []byte) {
 	b.buf = append(b.buf, p...)
+	b.out = len(b.buf)
+	b.end = b.out
+}
+
+// add appends a piece of a frame, but for what the client has, and as far as
+// there is room: a batch gets at most as long again as it may be when a frame
+// is added.
+func (b *batch) add(p []byte) {
+	has := min(b.sent, len(p))
+	b.sent -= has
+	p = p[has:]
+	if b.end == len(b.buf) {
+		b.buf = append(b.buf, p[:min(len(p), max(2*b.max-len(b.buf), 1))]...)
+	}
+	b.end += len(p)
+}
+
+// close marks the end of a frame. It reports whether there was room for all
+// of it.
+func (b *batch) close(feed int, id stream.ID) bool {
+	b.marks = append(b.marks, mark{b.end, feed, id})
+	return b.end == len(b.buf)
 }

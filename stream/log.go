@@ -22,11 +22,11 @@ type Log interface {
 	// Errors: ErrUnsynced, ErrBehind, ErrAhead.
 	Seek(id ID) (Position, error)
 
-	// Read appends to dst the frames after p, as many as take at most max
-	// bytes, but at least one if there is one. Each frame moves the position
-	// by one index. Errors: ErrUnsynced, ErrBehind, ErrForked, and
-	// ErrUnavailable if there is nothing to read.
-	Read(dst []*Frame, p Position, max int) ([]*Frame, error)
+	// Read returns all frames after p. Each moves the position by one index.
+	// The slice is the log's own, for all readers, and does not change.
+	// Errors: ErrUnsynced, ErrBehind, ErrForked, and ErrUnavailable if there
+	// is nothing to read.
+	Read(p Position) ([]*Frame, error)
 
 	// Fork tells a reader of an earlier epoch where it goes on in today's.
 	Fork(epoch uint32) Fork

@@ -83,7 +83,7 @@ func Run(t *testing.T, start func(t testing.TB) Harness) {
 
 		{"a log that is joined begins after what was there", testJoin, true},
 		{"Seek finds what the window holds", testSeek, true},
-		{"Read gives frames up to a number of bytes", testRead, true},
+		{"Read gives all frames after a position, for good", testRead, true},
 		{"what the window has lost is behind", testEviction, true},
 		{"a topic stays warm while it lingers", testWarm, true},
 		{"a topic that has lingered is followed no more", testCold, true},

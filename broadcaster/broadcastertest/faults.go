@@ -168,7 +168,7 @@ func (s *suite) faulty(f *Follower) {
 	for {
 		st := f.Log.State()
 		if st.Fault != "" {
-			if _, err := f.Log.Read(nil, st.Head, 1); st.Synced && !errors.Is(err, stream.ErrUnavailable) {
+			if _, err := f.Log.Read(st.Head); st.Synced && !errors.Is(err, stream.ErrUnavailable) {
 				s.Errorf("Read of a faulty topic: got error %v, want ErrUnavailable", err)
 			}
 			return

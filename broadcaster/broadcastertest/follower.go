@@ -220,7 +220,7 @@ func (f *Follower) resume(ctx context.Context) (moved bool, err error) {
 
 // take reads one frame of the log.
 func (f *Follower) take() (e Event, ok, moved bool) {
-	frames, err := f.Log.Read(nil, f.pos, 1)
+	frames, err := f.Log.Read(f.pos)
 	switch {
 	case errors.Is(err, stream.ErrForked):
 		fork := f.Log.Fork(f.pos.Epoch)

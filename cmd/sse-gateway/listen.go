@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ssegateway/sse-gateway/cmd/sse-gateway/internal/config"
+	"github.com/ssegateway/sse-gateway/gateway"
 	"github.com/ssegateway/sse-gateway/internal/embedded"
 )
 
@@ -30,6 +31,7 @@ const (
 func publicServer(h http.Handler, cfg config.Config, log *slog.Logger) *http.Server {
 	s := &http.Server{
 		Handler:           h,
+		ConnContext:       gateway.ConnContext,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
