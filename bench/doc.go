@@ -1,11 +1,16 @@
-// Package bench measures the gateway as a user meets it: a built pod, a real
-// Redis and clients on real sockets. It holds benchmarks only:
+// Bench measures the gateway as its users meet it: a built pod, a real Redis
+// and thousands of clients on real sockets, each a process of its own.
 //
-//	make bench        or        go test -run '^$' -bench . ./bench
+//	make bench                       or   go run ./bench
+//	make bench BENCH=one-to-many     or   go run ./bench -run one-to-many
 //
-// Machines are shared and noisy, so what counts are medians, ratios between
-// things measured in the same run, CPU time from /proc and Redis' own counts
-// of commands. Latency is compared with a floor: a bare PUBLISH to a bare
-// subscriber on the same Redis, in turn with the events. Redis does not write an
-// append-only file here: PUBLISH would not wait for the disk, and XADD would.
-package bench
+//	publisher (this process) ──XADD──► Redis ──► pod   ──► load, N sockets
+//	                                             floor ──► the same
+//
+// Machines are shared and noisy, so what counts are ratios between things
+// measured in the same round, medians over rounds, CPU time from /proc and
+// Redis' own counts of commands. The floor is a process that writes the same
+// bytes to as many sockets in a bare loop. docs/performance.md says more.
+//
+// The program starts itself again in two roles, "bench load" and "bench floor".
+package main

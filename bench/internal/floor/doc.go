@@ -1,0 +1,4 @@
+//go:build !linux
+
+// Package floor is the least that delivering can cost.
+package floor
