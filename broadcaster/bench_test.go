@@ -117,7 +117,7 @@ func BenchmarkWake(b *testing.B) {
 	const conns = 10_000
 	tl := full(1)
 	for range conns {
-		tl.subs.add(&subscription{tail: tl, conn: &counted{}})
+		tl.subs.add(&subscription{tail: tl, of: &Membership{conn: &counted{}}})
 	}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -172,7 +172,7 @@ func BenchmarkFlush(b *testing.B) {
 			batch := make([]*tail, topics)
 			for i := range batch {
 				batch[i] = &tail{topic: stream.Topic(fmt.Sprint(i)), maxBytes: h.limits.TopicBytes}
-				batch[i].subs.add(&subscription{tail: batch[i], conn: &counted{}})
+				batch[i].subs.add(&subscription{tail: batch[i], of: &Membership{conn: &counted{}}})
 			}
 			h.readBatch(b.Context(), batch) // the first position
 			b.ReportAllocs()

@@ -73,7 +73,7 @@ type Count struct {
 }
 
 // Conn is a connection as a Broadcaster sees it. It must be comparable; a
-// pointer is.
+// pointer is. Where there are many, its type should embed Membership.
 type Conn interface {
 	stream.Waker
 	// End asks the connection to end because of err. It does not block.

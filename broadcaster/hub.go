@@ -23,7 +23,7 @@ type hub struct {
 	meters *meters
 
 	mu     sync.RWMutex
-	conns  map[Conn]*member
+	conns  members
 	tails  map[stream.Topic]*tail
 	closed bool
 
@@ -73,9 +73,6 @@ type listener interface {
 	close()
 }
 
-// member is a registered connection.
-type member struct{ subs []*subscription }
-
 // Limits bound what a Broadcaster keeps in memory. Zero values are replaced by
 // the defaults.
 type Limits struct {
@@ -103,7 +100,6 @@ func (l *Limits) setDefaults() {
 // start runs the flusher, the sweep and the janitor until close.
 func (h *hub) start() {
 	h.limits.setDefaults()
-	h.conns = map[Conn]*member{}
 	h.tails = map[stream.Topic]*tail{}
 	h.queue.kick = make(chan struct{}, 1)
 	h.hurry = make(chan struct{}, 1)
@@ -122,21 +118,16 @@ func (h *hub) Register(c Conn) error {
 	if h.closed {
 		return ErrClosed
 	}
-	if h.conns[c] == nil {
-		h.conns[c] = &member{}
-	}
+	h.conns.add(c)
 	return nil
 }
 
 // Unregister forgets a connection and all it follows.
 func (h *hub) Unregister(c Conn, force bool) {
 	h.mu.Lock()
-	m := h.conns[c]
+	m := h.conns.of(c)
 	if m != nil {
-		delete(h.conns, c)
-		for _, sub := range m.subs {
-			h.leave(sub)
-		}
+		h.forgetMember(m)
 	}
 	h.mu.Unlock()
 	if m != nil && force {
@@ -144,21 +135,30 @@ func (h *hub) Unregister(c Conn, force bool) {
 	}
 }
 
+// forgetMember ends a registration. h.mu is held. Afterwards nobody looks at m:
+// whoever wakes connections holds the lock of the list that they are in.
+func (h *hub) forgetMember(m *Membership) {
+	if m.first.tail != nil {
+		h.leave(&m.first)
+		m.first = subscription{}
+	}
+	for _, sub := range m.rest {
+		h.leave(sub)
+	}
+	m.rest = nil
+	h.conns.remove(m)
+}
+
 // Subscribe lets a connection follow a topic.
 func (h *hub) Subscribe(c Conn, topic stream.Topic) (stream.Log, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := h.conns[c]
+	m := h.conns.of(c)
 	switch {
 	case h.closed:
 		return nil, ErrClosed
 	case m == nil:
 		return nil, ErrNotRegistered
-	}
-	for _, sub := range m.subs {
-		if sub.tail.topic == topic {
-			return sub.tail, nil
-		}
 	}
 	t := h.tails[topic]
 	if t == nil {
@@ -167,9 +167,9 @@ func (h *hub) Subscribe(c Conn, topic stream.Topic) (stream.Log, error) {
 		h.listen.follow(topic)
 	}
 	t.idleSince = time.Time{}
-	sub := &subscription{tail: t, conn: c}
-	t.subs.add(sub)
-	m.subs = append(m.subs, sub)
+	if sub, made := m.follow(t); made {
+		t.subs.add(sub)
+	}
 	return t, nil
 }
 
@@ -177,16 +177,13 @@ func (h *hub) Subscribe(c Conn, topic stream.Topic) (stream.Log, error) {
 func (h *hub) Unsubscribe(c Conn, topic stream.Topic) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := h.conns[c]
+	m := h.conns.of(c)
 	if m == nil {
 		return
 	}
-	for i, sub := range m.subs {
-		if sub.tail.topic == topic {
-			m.subs = append(m.subs[:i], m.subs[i+1:]...)
-			h.leave(sub)
-			return
-		}
+	if sub := m.to(topic); sub != nil {
+		h.leave(sub)
+		m.unfollow(sub)
 	}
 }
 
@@ -236,7 +233,7 @@ func (h *hub) BroadcastTo(ctx context.Context, m stream.Message, topics ...strea
 func (h *hub) ConnectionCount(context.Context) (Count, error) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	return Count{Local: len(h.conns)}, nil
+	return Count{Local: len(h.conns.list)}, nil
 }
 
 // TopicCount returns the number of topics that connections follow.
@@ -255,18 +252,22 @@ func (h *hub) TopicCount(context.Context) (Count, error) {
 // Close ends all connections and stops.
 func (h *hub) Close(ctx context.Context) error {
 	h.mu.Lock()
-	conns := h.conns
 	already := h.closed
 	h.closed = true
+	var ended []Conn
 	if !already {
-		h.conns = map[Conn]*member{}
+		for n := len(h.conns.list); n > 0; n-- {
+			m := h.conns.list[n-1]
+			ended = append(ended, m.conn)
+			h.forgetMember(m)
+		}
 		h.tails = map[stream.Topic]*tail{}
 	}
 	h.mu.Unlock()
 	if already {
 		return nil
 	}
-	for c := range conns {
+	for _, c := range ended {
 		c.End(ErrClosed)
 	}
 	h.stop()

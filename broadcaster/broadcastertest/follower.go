@@ -17,12 +17,13 @@ type ReadFunc func(ctx context.Context, t stream.Topic, at, upTo stream.ID, limi
 
 // Conn is a connection as a Broadcaster sees it.
 type Conn struct {
+	broadcaster.Membership
 	wake chan struct{}
 	end  chan error
 }
 
 // NewConn returns a connection that has not been woken yet.
-func NewConn() *Conn { return &Conn{make(chan struct{}, 1), make(chan error, 16)} }
+func NewConn() *Conn { return &Conn{wake: make(chan struct{}, 1), end: make(chan error, 16)} }
 
 // Wake implements broadcaster.Conn.
 func (c *Conn) Wake() {
