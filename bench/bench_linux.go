@@ -163,7 +163,7 @@ func (b *bench) round(ctx context.Context, s scenario, v variant) *report.Round 
 	if err != nil {
 		if l.pod != nil {
 			if said := l.pod.Said(); said != "" {
-				err = fmt.Errorf("%w\nthe pod said: %s", err, said)
+				err = fmt.Errorf("%w\nthe pod said last: %s", err, said[strings.LastIndexByte(said, '\n')+1:])
 			}
 		}
 		r.Error = err.Error()

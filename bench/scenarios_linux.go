@@ -35,15 +35,15 @@ func scenarios() []scenario {
 		{report.Scenario{
 			Name: "one-to-many", What: "one topic to 4,000 connections, 20 single events a second", Variants: withFloor, Ratios: floorRatio,
 			Targets: []report.Target{{Figure: aboveFloor, Variant: d, Limit: 1.10}},
-		}, delivering{connections: 4000, rate: 20, perBatch: 1, seconds: 10}.run},
+		}, delivering{connections: 4000, rate: 20, perBatch: 1, seconds: 10, nap: true}.run},
 		{report.Scenario{
 			Name: "pending-10", What: "one topic to 4,000 connections, 10 events there at once, 10 times a second", Variants: withFloor, Ratios: floorRatio,
 			Targets: []report.Target{{Figure: perSecond, Variant: d, Limit: 1.5e6, AtLeast: true}},
-		}, delivering{connections: 4000, rate: 10, perBatch: 10, seconds: 6}.run},
+		}, delivering{connections: 4000, rate: 10, perBatch: 10, seconds: 6, nap: true}.run},
 		{report.Scenario{
 			Name: "pending-50", What: "one topic to 4,000 connections, 50 events there at once, 3 times a second", Variants: withFloor, Ratios: floorRatio,
 			Targets: []report.Target{{Figure: perSecond, Variant: d, Limit: 1.5e6, AtLeast: true}},
-		}, delivering{connections: 4000, rate: 3, perBatch: 50, seconds: 6}.run},
+		}, delivering{connections: 4000, rate: 3, perBatch: 50, seconds: 6, nap: true}.run},
 		{report.Scenario{
 			Name: "bursts", What: "one topic to 1,000 connections, 100 events at once every second", Variants: withFloor, Ratios: floorRatio,
 		}, delivering{connections: 1000, rate: 1, perBatch: 100, seconds: 10}.run},

@@ -82,13 +82,10 @@ func (c *conn) dial() (err error) {
 			return fmt.Errorf("SO_RCVBUF: %w", err)
 		}
 	}
-	// Many source addresses: ports that wait for their last packets do not run
-	// out.
-	const addresses = 64
-	c.sources++
-	_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
-	if err := unix.Bind(c.fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 1, byte(1 + c.sources%addresses)}}); err != nil {
-		return fmt.Errorf("bind: %w", err)
+	if c.mode != PubSub { // Redis in protected mode knows only one local address
+		if err := c.bind(); err != nil {
+			return err
+		}
 	}
 	c.dialed = time.Now()
 	to := &unix.SockaddrInet4{Port: addr.Port, Addr: [4]byte(addr.IP.To4())}
@@ -101,6 +98,18 @@ func (c *conn) dial() (err error) {
 	c.conns[c.fd] = c
 	c.live[c] = struct{}{}
 	return c.control(unix.EPOLL_CTL_ADD, c.fd, unix.EPOLLIN|unix.EPOLLOUT)
+}
+
+// bind chooses one of many source addresses, so that ports which wait for
+// their last packets do not run out.
+func (c *conn) bind() error {
+	const addresses = 64
+	c.sources++
+	_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+	if err := unix.Bind(c.fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 1, byte(1 + c.sources%addresses)}}); err != nil {
+		return fmt.Errorf("bind: %w", err)
+	}
+	return nil
 }
 
 // ready is called when the socket has something to read or can be written.

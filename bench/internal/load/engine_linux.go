@@ -51,6 +51,10 @@ func (e *engine) loop() error {
 	ready := make([]unix.EpollEvent, 512)
 	for {
 		n, err := unix.EpollWait(e.epoll, ready, e.patience())
+		if n == 0 && e.naps() {
+			nap := unix.NsecToTimespec(int64(napping))
+			_ = unix.Nanosleep(&nap, nil)
+		}
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("epoll_wait: %w", err)
 		}
@@ -75,10 +79,26 @@ func (e *engine) loop() error {
 
 // patience returns how long to wait for sockets, in ms: jobs look at the clock.
 func (e *engine) patience() int {
-	if len(e.jobs) > 0 {
+	switch {
+	case e.naps():
+		return 0
+	case len(e.jobs) > 0:
 		return 1
 	}
 	return -1
+}
+
+// napping is how long a napping process sleeps where others wait for events.
+const napping = time.Millisecond
+
+// naps reports whether nobody must be woken by what arrives.
+func (e *engine) naps() bool {
+	for _, g := range e.groups {
+		if g.connect.Nap {
+			return true
+		}
+	}
+	return false
 }
 
 func ignoreEOF(err error) error {

@@ -78,6 +78,7 @@ type Connect struct {
 	Rate          float64 // connections a second, at most; 0 is as fast as can be
 	ReceiveBuffer int     // SO_RCVBUF, if not 0
 	Finite        bool    // that the pod ends them is no failure
+	Nap           bool    // look every millisecond, so that who writes wakes nobody; latency is then that much too long
 	Unchecked     bool    // do not look at numbers: connections have more than one topic
 }
 
