@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -162,6 +163,7 @@ func (h *hub) Subscribe(c Conn, topic stream.Topic) (stream.Log, error) {
 	}
 	t := h.tails[topic]
 	if t == nil {
+		topic = stream.Topic(strings.Clone(string(topic))) // the caller's may be a piece of something large
 		t = &tail{topic: topic, maxBytes: h.limits.TopicBytes, maxEntry: h.limits.EntryBytes, avg: 256}
 		h.tails[topic] = t
 		h.listen.follow(topic)

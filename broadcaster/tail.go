@@ -290,6 +290,9 @@ func (t *tail) seen() *view {
 	return &unread
 }
 
+// Topic returns the topic that the tail follows.
+func (t *tail) Topic() stream.Topic { return t.topic }
+
 // State returns where the log stands.
 func (t *tail) State() stream.LogState {
 	v := t.seen()

@@ -77,7 +77,7 @@ func (d *direct) begin() {
 // directConn is a stream on the direct transport. All but queued and next
 // belong to its shard; next to whoever has set queued.
 type directConn struct {
-	s     *session
+	s     session
 	shard *shard
 	take  *taking // nil once it is the shard's
 
@@ -104,7 +104,7 @@ type taking struct {
 	r   *http.Request
 }
 
-func (d *direct) connect(w http.ResponseWriter, r *http.Request, s *session) connection {
+func (d *direct) connect(w http.ResponseWriter, r *http.Request) connection {
 	tcp := takeable(w, r)
 	if tcp == nil {
 		return nil
@@ -113,9 +113,8 @@ func (d *direct) connect(w http.ResponseWriter, r *http.Request, s *session) con
 		return nil
 	}
 	c := &directConn{
-		s: s, take: &taking{d, tcp, w, r}, fd: -1, slot: -1,
+		take: &taking{d, tcp, w, r}, fd: -1, slot: -1,
 		shard:   d.shards[int(d.turn.Add(1))%len(d.shards)],
-		lane:    d.lane(s),
 		chunked: r.ProtoAtLeast(1, 1),
 	}
 	c.queued.Store(true) // until it is the shard's
@@ -130,6 +129,8 @@ func (d *direct) lane(s *session) uint8 {
 	}
 	return uint8(sum % laneCount)
 }
+
+func (c *directConn) of() *session { return &c.s }
 
 func (c *directConn) notify() {
 	if c.queued.CompareAndSwap(false, true) {
@@ -152,7 +153,7 @@ func (c *directConn) serve() {
 		c.s.finish(endWrite)
 		panic(http.ErrAbortHandler)
 	}
-	c.fd = int32(fd)
+	c.fd, c.lane = int32(fd), t.d.lane(&c.s)
 	t.d.mu.RLock()
 	defer t.d.mu.RUnlock()
 	if t.d.closed {

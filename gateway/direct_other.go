@@ -9,6 +9,6 @@ type direct struct{}
 
 func newDirect(*Gateway) *direct { return nil }
 
-func (*direct) connect(http.ResponseWriter, *http.Request, *session) connection { return nil }
+func (*direct) connect(http.ResponseWriter, *http.Request) connection { return nil }
 
 func (*direct) close() {}

@@ -293,7 +293,7 @@ func TestEndsFromTheBroadcaster(t *testing.T) {
 		forced := begin(p, get(t, "http://x/events?topic=a"))
 		synctest.Wait()
 		p.mu.Lock()
-		for s := range p.sessions {
+		for _, s := range p.sessions {
 			go p.live.Unregister(s, true)
 		}
 		p.mu.Unlock()

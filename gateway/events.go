@@ -32,8 +32,9 @@ func (g *Gateway) serveEvents(w http.ResponseWriter, r *http.Request) {
 			"the server's http.ResponseWriter cannot be flushed: middleware that wraps it needs an Unwrap method"})
 		return
 	}
-	s := newSession(g, sub)
-	c := g.connect(w, r, s)
+	c := g.connect(w, r)
+	s := c.of()
+	s.init(g, sub)
 	s.notifier = c
 	if !g.add(s) {
 		g.meters.refused.Add(1)
@@ -50,15 +51,15 @@ func (g *Gateway) serveEvents(w http.ResponseWriter, r *http.Request) {
 	c.serve()
 }
 
-// connect returns the connection that serves a session, on the best transport
-// that can.
-func (g *Gateway) connect(w http.ResponseWriter, r *http.Request, s *session) connection {
+// connect returns a request's connection on the best transport that can serve
+// it.
+func (g *Gateway) connect(w http.ResponseWriter, r *http.Request) connection {
 	if g.direct != nil {
-		if c := g.direct.connect(w, r, s); c != nil {
+		if c := g.direct.connect(w, r); c != nil {
 			return c
 		}
 	}
-	return g.portable.connect(w, r, s)
+	return g.portable.connect(w, r)
 }
 
 // methodQuery is the safe method with a body (RFC 9110 registry, HTTP QUERY).

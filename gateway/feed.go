@@ -20,6 +20,7 @@ type feed struct {
 	topic stream.Topic
 	log   stream.Log
 	pos   stream.Position // what the client has been sent
+	at    stream.ID       // the same as of the end of the batch that is being filled
 	since *replayer.Since // seeking
 	fault string          // that the client has been told of
 
@@ -308,7 +309,7 @@ func (s *session) write(b *batch, i int, f *stream.Frame) bool {
 	t := s.feeds[i].topic
 	s.at(i, f.ID)
 	switch {
-	case s.vector != nil:
+	case s.multi != nil:
 		var line, chunk [stream.MaxCursorLen + 32]byte
 		id := s.appendIDLine(line[:0], i)
 		if b.frame {
@@ -330,13 +331,16 @@ func (s *session) write(b *batch, i int, f *stream.Frame) bool {
 // appendIDLine appends "id: <cursor>\n", the cursor being the session's
 // position with feed i as the one that has just moved.
 func (s *session) appendIDLine(dst []byte, i int) []byte {
-	dst = s.ids[i].AppendTo(append(dst, "id: "...))
-	if s.vector != nil {
-		if s.suffixOf != i {
-			s.suffix = s.vector.AppendSuffix(s.suffix[:0], i, s.ids)
-			s.suffixOf = i
+	dst = s.feeds[i].at.AppendTo(append(dst, "id: "...))
+	if m := s.multi; m != nil {
+		if m.of != i {
+			for k := range s.feeds {
+				m.ids[k] = s.feeds[k].at
+			}
+			m.suffix = m.vector.AppendSuffix(m.suffix[:0], i, m.ids)
+			m.of = i
 		}
-		dst = append(dst, s.suffix...)
+		dst = append(dst, m.suffix...)
 	}
 	return append(dst, '\n')
 }

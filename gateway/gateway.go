@@ -22,6 +22,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,7 +120,7 @@ type Gateway struct {
 
 	draining atomic.Bool
 	mu       sync.Mutex
-	sessions map[*session]struct{}
+	sessions []*session
 	empty    chan struct{} // closed when draining and no session is left
 }
 
@@ -132,7 +133,6 @@ func New(b broadcaster.Broadcaster, r replayer.Replayer, o Options) (*Gateway, e
 	g := &Gateway{
 		opt: o, live: b, replayer: r,
 		cors:     newCORS(o.AllowedOrigins),
-		sessions: map[*session]struct{}{},
 		empty:    make(chan struct{}),
 	}
 	g.sending.max = o.SendBytes
@@ -181,7 +181,8 @@ func (g *Gateway) add(s *session) bool {
 	if g.draining.Load() || g.opt.MaxConnections > 0 && len(g.sessions) >= g.opt.MaxConnections {
 		return false
 	}
-	g.sessions[s] = struct{}{}
+	s.index = len(g.sessions)
+	g.sessions = append(g.sessions, s)
 	return true
 }
 
@@ -189,7 +190,7 @@ func (g *Gateway) add(s *session) bool {
 func (g *Gateway) each(f func(*session)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for s := range g.sessions {
+	for _, s := range g.sessions {
 		f(s)
 	}
 }
@@ -197,7 +198,11 @@ func (g *Gateway) each(f func(*session)) {
 func (g *Gateway) remove(s *session) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.sessions, s)
+	last := len(g.sessions) - 1
+	g.sessions[s.index] = g.sessions[last]
+	g.sessions[s.index].index = s.index
+	g.sessions[last] = nil
+	g.sessions = g.sessions[:last]
 	if g.draining.Load() && len(g.sessions) == 0 {
 		select {
 		case <-g.empty:
@@ -215,10 +220,7 @@ func (g *Gateway) remove(s *session) {
 func (g *Gateway) Drain(ctx context.Context, window time.Duration) error {
 	g.mu.Lock()
 	first := !g.draining.Swap(true)
-	open := make([]*session, 0, len(g.sessions))
-	for s := range g.sessions {
-		open = append(open, s)
-	}
+	open := slices.Clone(g.sessions)
 	if first && len(open) == 0 {
 		close(g.empty)
 	}

@@ -27,9 +27,9 @@ const (
 // one only while they send.
 var batches = sync.Pool{New: func() any { return &batch{max: portableBatch} }}
 
-func (p portable) connect(w http.ResponseWriter, r *http.Request, s *session) connection {
+func (p portable) connect(w http.ResponseWriter, r *http.Request) connection {
 	return &portableConn{
-		portable: p, w: w, r: r, s: s,
+		portable: p, w: w, r: r,
 		rc:   http.NewResponseController(w),
 		wake: make(chan struct{}, 1),
 	}
@@ -41,7 +41,7 @@ type portableConn struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	rc      *http.ResponseController
-	s       *session
+	s       session
 	wake    chan struct{}
 	beat    bool // a heartbeat is due
 	started bool // the headers have been sent
@@ -53,6 +53,8 @@ func (c *portableConn) notify() {
 	default:
 	}
 }
+
+func (c *portableConn) of() *session { return &c.s }
 
 func (c *portableConn) cut() { _ = c.rc.SetWriteDeadline(time.Now()) }
 

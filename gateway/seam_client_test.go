@@ -70,8 +70,8 @@ func (c *simConn) send(beat bool, take func(n int) int) {
 	if d.partForgotten {
 		c.s.part.bytes = 0
 	}
-	if d.staleSuffix && c.s.vector != nil && len(c.s.suffix) > 0 {
-		c.s.suffixOf = len(c.s.feeds) - 1
+	if d.staleSuffix && c.s.multi != nil && len(c.s.multi.suffix) > 0 {
+		c.s.multi.of = len(c.s.feeds) - 1
 	}
 	c.pending = n < len(c.b.buf) || state == more
 	if c.spins++; n > 0 || !c.pending {

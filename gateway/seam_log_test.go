@@ -101,6 +101,9 @@ func (l *simLog) evict(keep int) {
 	}
 }
 
+// Topic implements stream.Log.
+func (l *simLog) Topic() stream.Topic { return l.of.topic }
+
 // State implements stream.Log.
 func (l *simLog) State() stream.LogState {
 	return stream.LogState{

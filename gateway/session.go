@@ -12,61 +12,76 @@ import (
 // session is where one client stands in each of its topics. next, commit and
 // finish are its connection's, never called at the same time; Wake and End may
 // be called from anywhere.
+//
+// There are as many as there are clients, and most follow one topic and wait.
+// So it is one object, with what most do not need left out of it.
 type session struct {
-	g       *Gateway
-	form    stream.Form
-	control bool // control events are sent
-
-	// Owned by the transport.
-	feeds    []feed
-	vector   *stream.Vector // nil with one topic
-	ids      []stream.ID    // of all feeds, as of the end of the batch being filled
-	suffix   []byte         // of the cursor, for events of feed suffixOf
-	suffixOf int            // -1: to be made anew
-	turn     int            // the feed that is first in the next batch
-	opened   bool           // the first block is in the outbox, or has been sent
-	bad      bool           // the client's cursor was not one
-	out      []byte         // outbox: bytes that are in no log, framed
-	outSent  int
-	part     part // a frame that was sent in part
-	final    bool // the last bytes are in the outbox
-
+	broadcaster.Membership
+	g        *Gateway
 	notifier notifier
+	index    int   // in Gateway.sessions
 	writing  write // by the connection
 	cause    atomic.Pointer[end]
+
+	// Owned by the connection.
+	feeds []feed
+	one   [1]feed // the feeds of most
+	multi *multi  // nil with one topic
+	out   []byte  // outbox: bytes that are in no log, framed
+	part  part    // a frame that was sent in part
+
+	outSent int32
+	turn    int8 // the feed that is first in the next batch
+	form    stream.Form
+	control bool // control events are sent
+	opened  bool // the first block is in the outbox, or has been sent
+	bad     bool // the client's cursor was not one
+	final   bool // the last bytes are in the outbox
 }
 
 // part is how much of the next frame has been sent already.
 type part struct {
-	feed  int
 	id    stream.ID
-	bytes int
+	bytes int32
+	feed  int32
+}
+
+// multi is what a session with several topics needs to write its cursors.
+type multi struct {
+	vector *stream.Vector
+	ids    []stream.ID // scratch
+	suffix []byte      // of the cursor, for events of feed of
+	of     int         // -1: to be made anew
 }
 
 // maxOutbox bounds the bytes in no log that wait for a client.
 const maxOutbox = 64 << 10
 
-// newSession makes the session of a subscription. Its feeds are not followed
-// yet.
+// newSession makes the session of a subscription.
 func newSession(g *Gateway, sub *subscription) *session {
-	s := &session{
-		g: g, form: sub.form, control: sub.control, bad: sub.badCursor, suffixOf: -1,
-		feeds: make([]feed, len(sub.topics)), ids: make([]stream.ID, len(sub.topics)),
-	}
-	if len(sub.topics) > 1 {
-		s.vector = stream.NewVector(sub.topics)
+	s := &session{}
+	s.init(g, sub)
+	return s
+}
+
+// init makes s the session of a subscription. Its feeds are not followed yet.
+func (s *session) init(g *Gateway, sub *subscription) {
+	s.g, s.form, s.control, s.bad = g, sub.form, sub.control, sub.badCursor
+	s.feeds = s.one[:]
+	if n := len(sub.topics); n > 1 {
+		s.feeds = make([]feed, n)
+		s.multi = &multi{vector: stream.NewVector(sub.topics), ids: make([]stream.ID, n), of: -1}
 	}
 	for i, t := range sub.topics {
 		f := &s.feeds[i]
 		f.topic = t
 		if id, ok := sub.cursor.Position(t, i == 0); ok && sub.hasCursor {
 			f.resume(id)
-			s.ids[i] = id
+			f.at = id
 		} else if sub.since != nil && !sub.badCursor {
 			f.since, f.step = sub.since, seeking
 		}
 	}
-	return s
 }
 
 // follow subscribes to the session's topics. Positions are asked for at once.
@@ -75,12 +90,13 @@ func (s *session) follow() error {
 		return err
 	}
 	for i := range s.feeds {
-		log, err := s.g.live.Subscribe(s, s.feeds[i].topic)
+		f := &s.feeds[i]
+		log, err := s.g.live.Subscribe(s, f.topic)
 		if err != nil {
 			s.g.live.Unregister(s, false)
 			return err
 		}
-		s.feeds[i].log = log
+		f.log, f.topic = log, log.Topic() // the request's need not be kept
 	}
 	return nil
 }
@@ -119,7 +135,7 @@ func (s *session) next(b *batch) state {
 	if s.part.bytes > 0 {
 		return s.nextPart(b)
 	}
-	if s.outSent == len(s.out) {
+	if int(s.outSent) == len(s.out) {
 		s.emptyOutbox()
 		s.fillOutbox(b)
 	}
@@ -129,7 +145,7 @@ func (s *session) next(b *batch) state {
 		return ending
 	case s.opened:
 		s.rewind()
-		if s.fillFrames(b, s.turn, len(s.feeds)) == more {
+		if s.fillFrames(b, int(s.turn), len(s.feeds)) == more {
 			return more
 		}
 	}
@@ -142,10 +158,10 @@ func (s *session) next(b *batch) state {
 // nextPart goes on with a frame that was sent in part. Nothing may stand
 // inside it, so whatever else there is to do is done behind it.
 func (s *session) nextPart(b *batch) state {
-	i := s.part.feed
+	i := int(s.part.feed)
 	s.rewind()
 	for len(b.marks) == 0 {
-		b.sent = s.part.bytes
+		b.sent = int(s.part.bytes)
 		s.fill(b, i)
 		if len(b.marks) == 0 && !s.stepPart(i) {
 			if s.ended() != "" {
@@ -183,8 +199,8 @@ func (s *session) fillFrames(b *batch, turn, n int) state {
 	return state
 }
 
-// rewind makes ids say again where the client is, after a batch of which not
-// all was sent.
+// rewind makes the feeds say again where the client is, after a batch of which
+// not all was sent.
 func (s *session) rewind() {
 	for i := range s.feeds {
 		s.at(i, s.feeds[i].pos.ID)
@@ -194,12 +210,12 @@ func (s *session) rewind() {
 // at notes that the position of feed i in the batch is id. A cursor's suffix
 // does not name the feed that it is for, and so outlives its moves.
 func (s *session) at(i int, id stream.ID) {
-	if s.ids[i] == id {
+	if s.feeds[i].at == id {
 		return
 	}
-	s.ids[i] = id
-	if s.suffixOf != i {
-		s.suffixOf = -1
+	s.feeds[i].at = id
+	if s.multi != nil && s.multi.of != i {
+		s.multi.of = -1
 	}
 }
 
@@ -220,7 +236,7 @@ func (s *session) fillOutbox(b *batch) {
 	s.say(b, s.firstBlock(nil))
 	if s.bad {
 		for i := range s.feeds {
-			s.tell(b, i, controlReset, lossData{Topic: s.feeds[i].topic, To: s.ids[i], Reason: reasonCursor})
+			s.tell(b, i, controlReset, lossData{Topic: s.feeds[i].topic, To: s.feeds[i].at, Reason: reasonCursor})
 		}
 	}
 	s.step(b)
@@ -262,7 +278,7 @@ func (s *session) heartbeat(b *batch) {
 	for i := range s.feeds {
 		s.feeds[i].checked = false // one ahead of its log looks whether it still may be
 	}
-	if len(s.out) == s.outSent && s.part.bytes == 0 {
+	if len(s.out) == int(s.outSent) && s.part.bytes == 0 {
 		s.emptyOutbox()
 		s.say(b, sse.AppendComment(nil, ""))
 	}
@@ -272,7 +288,7 @@ func (s *session) heartbeat(b *batch) {
 // filled.
 func (s *session) commit(b *batch, n int) {
 	out := min(n, b.out)
-	s.outSent += out
+	s.outSent += int32(out)
 	n -= out
 	if n == 0 {
 		return
@@ -281,16 +297,16 @@ func (s *session) commit(b *batch, n int) {
 	for done < len(b.marks) && b.marks[done].end-b.out <= n {
 		m := b.marks[done]
 		s.feeds[m.feed].moved(m.id)
-		s.turn = (m.feed + 1) % len(s.feeds)
+		s.turn = int8((m.feed + 1) % len(s.feeds))
 		end = m.end - b.out
 		done++
 	}
 	if done > 0 {
 		s.part.bytes = 0
 	}
-	s.part.bytes += n - end
+	s.part.bytes += int32(n - end)
 	if done < len(b.marks) {
-		s.part.feed, s.part.id = b.marks[done].feed, b.marks[done].id
+		s.part.feed, s.part.id = int32(b.marks[done].feed), b.marks[done].id
 	}
 	s.g.meters.deliveries.Add(int64(done))
 }

@@ -20,14 +20,18 @@ import (
 
 // transport makes connections of one kind.
 type transport interface {
-	// connect returns a connection on which s will be served, or nil if it
-	// cannot be on this transport. Nothing has been sent before or is yet.
-	connect(w http.ResponseWriter, r *http.Request, s *session) connection
+	// connect returns a connection for a request, or nil if it cannot be
+	// served on this transport. Nothing has been sent before or is yet.
+	connect(w http.ResponseWriter, r *http.Request) connection
 }
 
-// connection moves one session's bytes to its client.
+// connection moves the bytes of a session to its client. The session is a part
+// of it: most connections do nothing, and should be one object.
 type connection interface {
 	notifier
+
+	// of returns the session, which the caller makes that of the request.
+	of() *session
 
 	// serve finishes the session, once, when its stream has ended. That may
 	// be after serve has returned: it returns, or panics with

@@ -14,6 +14,9 @@ type Position struct {
 // bytes, shared by all who read the topic. No method waits for Redis or for a
 // client. All may be called from any goroutine.
 type Log interface {
+	// Topic returns whose log it is.
+	Topic() Topic
+
 	// State returns where the log stands now.
 	State() LogState
 
