@@ -18,8 +18,7 @@ type traffic struct {
 	topic    func(i int) string // of batch i; nil is "t0"
 	rate     float64            // batches per second; 0 is as fast as can be
 	batches  int
-	perBatch int                  // events that are there at once, in a transaction; 0 is 1, without
-	last     func(i int) []string // fields of the last event of batch i, besides data
+	perBatch int // events that are there at once, in a transaction; 0 is 1, without
 
 	stampDue bool // see resp.Plan
 }
@@ -51,14 +50,10 @@ func (l *lab) appendBatch(b []byte, t traffic, i int, stamp int64) []byte {
 	if t.perBatch > 1 {
 		b = resp.Append(b, "MULTI")
 	}
-	for k := range t.perBatch {
+	for range t.perBatch {
 		l.numbers[topic]++
 		payload := wire.AppendPayload(nil, stamp, l.numbers[topic])
-		args := []string{"XADD", "sse:" + topic, "MAXLEN", "~", "100000", "*", "data", string(payload)}
-		if t.last != nil && k == t.perBatch-1 {
-			args = append(args, t.last(i)...)
-		}
-		b = resp.Append(b, args...)
+		b = resp.Append(b, "XADD", "sse:"+topic, "MAXLEN", "~", "100000", "*", "data", string(payload))
 	}
 	if t.perBatch > 1 {
 		b = resp.Append(b, "EXEC")
@@ -110,7 +105,7 @@ func (l *lab) report(ctx context.Context, group string) (load.Report, error) {
 	if err != nil {
 		return r, err
 	}
-	return r, r.Faults(false)
+	return r, r.Faults()
 }
 
 // exactly returns an error if a group had more or fewer events.

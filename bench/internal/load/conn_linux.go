@@ -174,6 +174,10 @@ func (c *conn) read() error {
 		return c.messages(c.buf[:n])
 	}
 	c.scratch, err = c.scanner.Feed(c.buf[:n], c.scratch, c)
+	if last := c.connect.LeaveAt; err == nil && last > 0 && c.expect > last {
+		c.counts.Left++
+		c.close()
+	}
 	return err
 }
 
@@ -228,19 +232,12 @@ func (c *conn) messages(p []byte) error {
 
 // end is called when the other side, or what it sent, ended the connection.
 func (c *conn) end(why error) {
-	clean := errors.Is(why, io.EOF) && c.scanner.Ended()
-	switch {
-	case c.job != nil:
+	if c.job != nil {
 		c.job.settle(why)
 		c.job = nil
-	case clean:
-		c.counts.Clean++
-		fallthrough
-	default:
+	} else {
 		c.counts.Ended++
-		if !c.connect.Finite {
-			c.trouble(fmt.Sprintf("connection %d ended: %v", c.number, why))
-		}
+		c.trouble(fmt.Sprintf("connection %d ended: %v", c.number, why))
 	}
 	c.close()
 }

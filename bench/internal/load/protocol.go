@@ -77,7 +77,7 @@ type Connect struct {
 	InFlight      int     // connections not open yet, at most; 200 if 0
 	Rate          float64 // connections a second, at most; 0 is as fast as can be
 	ReceiveBuffer int     // SO_RCVBUF, if not 0
-	Finite        bool    // that the pod ends them is no failure
+	LeaveAt       uint64  // the number of the event with which a client goes by itself, if not 0
 	Nap           bool    // look every millisecond, so that who writes wakes nobody; latency is then that much too long
 	Unchecked     bool    // do not look at numbers: connections have more than one topic
 }
@@ -92,8 +92,8 @@ type Cursor struct {
 type Report struct {
 	Open    int // connections, now
 	Stopped int // of them
-	Ended   int // by the other side
-	Clean   int // of them with a last chunk
+	Ended   int // by the other side, or by what it sent
+	Left    int // by themselves
 
 	Events   int64
 	Bytes    int64
