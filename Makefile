@@ -6,7 +6,8 @@
 # Variables: RUNNER (a command put before the container tests), CONTAINER_TESTS
 # (which, a regular expression; "." is all integration tests on a Redis in a
 # container), DURATION (of proof-soak), SCHEDULES (of sim-soak), FUZZTIME (of
-# each fuzz test), V=1 (all that tests say).
+# each fuzz test), V=1 (all that tests say), BENCH (scenarios of bench, a regular
+# expression), RUNS (rounds of each), OUT (where its results go).
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -25,6 +26,9 @@ RUNNER    ?=
 DURATION  ?= 10m
 SCHEDULES ?= 10000000
 FUZZTIME  ?= 10s
+BENCH     ?= .
+RUNS      ?= 5
+OUT       ?= bench/results
 
 # In CI no test may skip itself: what was not run must not look green.
 REPORT := go run ./internal/testreport $(if $(CI),-no-skips) $(if $(V),-v)
@@ -88,8 +92,12 @@ fuzz: ## Run each fuzz test for FUZZTIME
 	done
 
 .PHONY: bench
-bench: ## Run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## Measure pods, Redis and clients as processes (BENCH=scenarios RUNS=rounds OUT=folder), see docs/performance.md
+	go run ./bench -run '$(BENCH)' -runs '$(RUNS)' -out '$(OUT)'
+
+.PHONY: bench-micro
+bench-micro: ## Run the benchmarks of single packages
+	go test -run '^$$' -bench . -benchmem $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 
 .PHONY: soak
 soak: sim-soak proof-soak ## Run both for long

@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"gateway":              {"stream", "sse", "auth", "broadcaster", "replayer"},
 	"cmd":                  {"stream", "sse", "auth", "broadcaster", "replayer", "gateway", "client", "internal/redisstream", "internal/embedded"},
 	"integration":          {"stream", "sse"},
-	"bench":                {"stream", "sse", "integration"},
+	"bench":                {},
 }
 
 func TestPackagesImportDownwardsOnly(t *testing.T) {

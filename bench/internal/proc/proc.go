@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -161,10 +162,11 @@ func tcpPages(sockstat string) (int64, error) {
 
 // Machine is what the figures were measured on.
 type Machine struct {
-	CPU    string
-	Cores  int
-	Memory int64 // bytes
-	Kernel string
+	CPU     string
+	Cores   int
+	Virtual bool  // a guest of another system
+	Memory  int64 // bytes
+	Kernel  string
 }
 
 // ThisMachine reads /proc.
@@ -181,6 +183,8 @@ func ThisMachine() (Machine, error) {
 			m.CPU = strings.TrimSpace(value)
 		case "processor":
 			m.Cores++
+		case "flags":
+			m.Virtual = slices.Contains(strings.Fields(value), "hypervisor")
 		}
 	}
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")

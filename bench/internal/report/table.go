@@ -30,28 +30,30 @@ func Table(w io.Writer, s Scenario, r Result) error {
 			name = ""
 		}
 		last = line.Figure
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s – %s\t%d\t%s\n", name, line.Variant, quantity(line.Median, line.Unit),
-			number(line.Min), number(line.Max), line.N, s.verdict(line))
+		limit, verdict := s.verdict(line)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s – %s\t%d\t%s %s\n", name, line.Variant, quantity(line.Median, line.Unit),
+			number(line.Min), number(line.Max), line.N, limit, verdict)
 	}
 	return t.Flush()
 }
 
 // verdict says what the target is and whether it was reached, or nothing.
-func (s Scenario) verdict(line Line) string {
+func (s Scenario) verdict(line Line) (limit, verdict string) {
 	for _, t := range s.Targets {
 		if t.Figure != line.Figure || t.Variant != line.Variant {
 			continue
 		}
-		sign, verdict := "≤", "missed"
+		sign := "≤"
+		verdict = "missed"
 		if t.AtLeast {
 			sign = "≥"
 		}
 		if t.Met(line.Median) {
 			verdict = "met"
 		}
-		return fmt.Sprintf("%s %s %s", sign, number(t.Limit), verdict)
+		return sign + "\u00a0" + number(t.Limit), verdict
 	}
-	return ""
+	return "", ""
 }
 
 func quantity(v float64, unit string) string {
