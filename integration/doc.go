@@ -11,6 +11,9 @@
 //
 //	PROOF_SEED=17 PROOF_DURATION=10m go test ./integration -run TestPromise -timeout 0 -v
 //
+// Its pods are a mix of those that own their sockets and those that leave them
+// to net/http; PROOF_TRANSPORT=direct or portable makes all of one kind.
+//
 // Redis is the redis-server in PATH or, with -tags containers, a container of
 // the image TEST_REDIS_IMAGE.
 package integration

@@ -11,11 +11,34 @@ import (
 // metric returns the value of a metric of a pod, summed over its labels.
 func metric(t *testing.T, pod *rig.Pod, name string) (sum float64) {
 	t.Helper()
+	for _, v := range metrics(t, pod, name) {
+		sum += v
+	}
+	return sum
+}
+
+// disconnects returns how many streams a pod has ended, by reason.
+func disconnects(t *testing.T, pod *rig.Pod) map[string]int {
+	t.Helper()
+	all := make(map[string]int)
+	for labels, v := range metrics(t, pod, "sse_disconnects_total") {
+		_, reason, _ := strings.Cut(labels, `reason="`)
+		if reason, _, _ = strings.Cut(reason, `"`); v > 0 {
+			all[reason] += int(v)
+		}
+	}
+	return all
+}
+
+// metrics returns the values of a metric of a pod by their labels, as they are
+// written.
+func metrics(t *testing.T, pod *rig.Pod, name string) map[string]float64 {
+	t.Helper()
 	status, body, err := pod.Get(t.Context(), "/metrics")
 	if err != nil || status != 200 {
 		t.Fatalf("GET /metrics: %d, %v", status, err)
 	}
-	found := false
+	all := make(map[string]float64)
 	for line := range strings.Lines(body) {
 		rest, ok := strings.CutPrefix(line, name)
 		if !ok || rest == "" || rest[0] != ' ' && rest[0] != '{' {
@@ -26,12 +49,12 @@ func metric(t *testing.T, pod *rig.Pod, name string) (sum float64) {
 		if err != nil {
 			t.Fatalf("GET /metrics: %q: %v", line, err)
 		}
-		sum, found = sum+v, true
+		all[fields[0]] += v
 	}
-	if !found {
+	if len(all) == 0 {
 		t.Fatalf("GET /metrics has no %s:\n%s", name, body)
 	}
-	return sum
+	return all
 }
 
 // connections returns how many streams a pod serves.

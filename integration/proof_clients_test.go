@@ -24,6 +24,7 @@ type proofClient struct {
 	clientPlan
 	rng     *rand.Rand
 	fleet   *fleet
+	http2   bool // may be spoken
 	settled <-chan struct{}
 	opened  chan struct{} // closed after the first first block
 
@@ -31,6 +32,7 @@ type proofClient struct {
 	cursor     string
 	connection int
 	times      clientTimes
+	served     served
 
 	emptyHanded int // connections resumed though nothing had been received
 
@@ -42,6 +44,7 @@ type proofClient struct {
 func newProofClient(cp clientPlan, p *proof) *proofClient {
 	return &proofClient{
 		clientPlan: cp, rng: rand.New(rand.NewPCG(cp.seed, 2)), fleet: p.fleet,
+		http2: p.scale.transport != direct, served: make(served),
 		settled: p.settled, opened: make(chan struct{}),
 		seen: check.Client{Name: cp.name}, last: make(map[string]string),
 	}
@@ -78,7 +81,10 @@ func (c *proofClient) wait(ctx context.Context, d time.Duration) bool {
 // connect is the life of one connection. The order of the topics is another
 // each time.
 func (c *proofClient) connect(ctx context.Context, cut cutPlan, topics []string) {
-	ask := rig.Ask{Topics: topics, LastEventID: c.cursor}
+	ask := rig.Ask{Topics: topics, LastEventID: c.cursor, Protocol: cut.http}
+	if ask.Protocol == rig.HTTP2 && !c.http2 {
+		ask.Protocol = rig.HTTP11
+	}
 	if c.since != "" {
 		ask.Params = "since=" + c.since
 	}
@@ -114,14 +120,16 @@ func (c *proofClient) connect(ctx context.Context, cut cutPlan, topics []string)
 		c.wrong("", fmt.Sprintf("status %d, at which an EventSource gives up: %s", s.Status, body))
 		return
 	}
-	c.follow(s)
+	c.follow(s, ask.Protocol)
 }
 
-func (c *proofClient) follow(s *rig.Stream) {
+func (c *proofClient) follow(s *rig.Stream, protocol rig.Protocol) {
 	defer c.times.cut()
+	var count *servedCount
 	for first := true; ; first = false {
 		e, err := s.Next()
-		if errors.Is(err, io.EOF) {
+		// HTTP/1.0 has no other end than the connection's.
+		if errors.Is(err, io.EOF) && protocol != rig.HTTP10 {
 			c.wrong(c.cursor, "a clean end, after which clients do not come back")
 		}
 		if err != nil {
@@ -130,10 +138,13 @@ func (c *proofClient) follow(s *rig.Stream) {
 		switch {
 		case first:
 			c.open(e)
+			count = c.served.by(s.TakenOver, protocol)
+			count.connections++
 		case strings.HasPrefix(e.Type, "gateway."):
 			c.wrong(e.ID, "control event "+e.Type+" "+e.Data)
 		default:
 			c.deliver(e)
+			count.deliveries++
 		}
 		c.cursor = e.ID
 	}

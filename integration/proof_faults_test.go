@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,11 +20,12 @@ import (
 // fleet is the pods behind the load balancer that the clients are: each picks
 // one for each connection, as it comes.
 type fleet struct {
-	start func(context.Context) (*rig.Pod, error)
+	start func(ctx context.Context, transport string) (*rig.Pod, error)
 
-	mu   sync.Mutex
-	pods []*rig.Pod // in service
-	all  []*rig.Pod // ever started
+	mu        sync.Mutex
+	pods      []*rig.Pod // in service
+	all       []*rig.Pod // ever started
+	transport map[*rig.Pod]string
 }
 
 // Nothing is trimmed, since what is trimmed is told, and not delivered. A pod
@@ -38,24 +40,28 @@ var (
 	beating = []string{"SSE_HEARTBEAT=1s"}
 )
 
-func startFleet(t *testing.T, n int, path, redisURL string, env ...string) *fleet {
+func startFleet(t *testing.T, transports []string, path, redisURL string, env ...string) *fleet {
 	t.Helper()
 	env = append(env, proofEnv...)
-	f := &fleet{}
-	f.start = func(ctx context.Context) (*rig.Pod, error) {
+	f := &fleet{transport: make(map[*rig.Pod]string)}
+	f.start = func(ctx context.Context, transport string) (*rig.Pod, error) {
 		kind := cramped
 		if len(f.all)%2 == 1 {
 			kind = beating
 		}
-		return rig.NewPod(ctx, path, redisURL, append(kind[:len(kind):len(kind)], env...)...)
+		env := slices.Concat(kind, env)
+		if transport != "" {
+			env = append(env, transportEnv(transport)...)
+		}
+		return rig.NewPod(ctx, path, redisURL, env...)
 	}
 	t.Cleanup(func() {
 		for _, p := range f.all {
 			p.Discard(t)
 		}
 	})
-	for range n {
-		if err := f.add(t.Context()); err != nil {
+	for _, transport := range transports {
+		if err := f.add(t.Context(), transport); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -65,12 +71,13 @@ func startFleet(t *testing.T, n int, path, redisURL string, env ...string) *flee
 	return f
 }
 
-func (f *fleet) add(ctx context.Context) error {
-	p, err := f.start(ctx)
+func (f *fleet) add(ctx context.Context, transport string) error {
+	p, err := f.start(ctx, transport)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if p != nil {
 		f.all = append(f.all, p)
+		f.transport[p] = transport
 	}
 	if err == nil {
 		f.pods = append(f.pods, p)
@@ -85,10 +92,14 @@ func (f *fleet) pick(n uint64) *rig.Pod {
 	return f.pods[n%uint64(len(f.pods))]
 }
 
-// replace starts a new pod and then takes an old one out of service. It does
-// not wait until the new one is ready, so clients meet it before that.
+// replace starts a new pod of the same transport and then takes the old one out
+// of service. It does not wait until the new one is ready, so clients meet it
+// before that.
 func (f *fleet) replace(ctx context.Context, old *rig.Pod) error {
-	if err := f.add(ctx); err != nil {
+	f.mu.Lock()
+	transport := f.transport[old]
+	f.mu.Unlock()
+	if err := f.add(ctx, transport); err != nil {
 		return err
 	}
 	f.mu.Lock()

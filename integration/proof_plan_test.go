@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/ssegateway/sse-gateway/integration/rig"
 )
 
 // plan is all that the seed decides: the same seed and scale give the same
@@ -114,7 +116,8 @@ type cutPlan struct {
 	after time.Duration // or after so long; 0: not
 	reset bool          // RST instead of FIN
 	pause time.Duration // before the next connection
-	pod   uint64        // decides where the next connection goes
+	pod   uint64        // decides where this connection goes
+	http  rig.Protocol  // which it speaks, where there is a choice
 }
 
 // nextStall is when a slow client stops reading, and for how long.
@@ -126,6 +129,12 @@ func nextStall(rng *rand.Rand) (after int64, d time.Duration) {
 func nextCut(rng *rand.Rand) cutPlan {
 	dice, small, large := rng.IntN(100), rng.Int64N(500), rng.Int64N(60_000)
 	c := cutPlan{reset: rng.IntN(2) == 0, after: between(rng, 200*time.Millisecond, 6*time.Second), pod: rng.Uint64()}
+	switch dice := rng.IntN(10); {
+	case dice < 2:
+		c.http = rig.HTTP10
+	case dice < 4:
+		c.http = rig.HTTP2
+	}
 	switch {
 	case dice < 20: // in the head of the answer or the first block: nothing received yet
 		c.bytes = 1 + small

@@ -74,6 +74,7 @@ func (p *proof) report(t *testing.T, attempts []check.Publication) {
 	line("seed %d, %v, %d topics", p.seed, p.scale.duration, len(p.plan.topics))
 	line("%d events stored, %d acknowledged, %d attempts without an answer", p.stored(), acked, unsure)
 	line("%d clients, %d deliveries", len(p.clients), deliveries)
+	line("served by transport and version of HTTP:%s", p.served())
 	line("%d connections, %d first blocks, %d resumed before their first event", connections, sum.opens, emptyHanded)
 	for _, f := range perMinute {
 		line("%d %s", p.faults[f.kind], f.kind)

@@ -65,7 +65,7 @@ func TestHTTP10(t *testing.T) {
 	r := rig.StartRedis(t)
 	pod := rig.StartPod(t, r.URL())
 	ask := orders()
-	ask.HTTP10 = true
+	ask.Protocol = rig.HTTP10
 	f := rig.Follow(t, pod, ask)
 	if te := f.Header().Get("Transfer-Encoding"); te != "" {
 		t.Errorf("HTTP/1.0 knows no Transfer-Encoding, got %s", te)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -18,7 +19,11 @@ type Pod struct {
 	*Process
 	Addr string // public host:port
 	Ops  string // host:port of /livez, /readyz and /metrics
+
+	dial dialFunc // how the ops port is reached; nil is as usual
 }
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // StartPod starts a pod on the Redis at redisURL ("" leaves it embedded) and
 // waits until it is ready. It is killed when the test ends.
@@ -124,7 +129,7 @@ func (p *Pod) Get(ctx context.Context, path string) (status int, body string, er
 	if err != nil {
 		return 0, "", err
 	}
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: p.dial}}
 	resp, err := client.Do(req)
 	if err != nil {
 		return 0, "", err

@@ -69,7 +69,10 @@ func main() {
 			os.Exit(1)
 		}
 		log.Info("listening", "server", name, "addr", l.Addr().String())
-		go func() { failed <- http.Serve(l, h) }()
+		srv := &http.Server{Handler: h, Protocols: new(http.Protocols)}
+		srv.Protocols.SetHTTP1(true)
+		srv.Protocols.SetUnencryptedHTTP2(true)
+		go func() { failed <- srv.Serve(l) }()
 	}
 	log.Error("serve", "err", <-failed)
 	os.Exit(1)
