@@ -8,8 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -17,12 +15,12 @@ import (
 
 // raw is a request on a bare TCP connection, to see what is really sent.
 type raw struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	r    *bufio.Reader
 }
 
-func dial(t *testing.T, addr net.Addr, request string) *raw {
+func dial(t testing.TB, addr net.Addr, request string) *raw {
 	t.Helper()
 	conn, err := net.Dial(addr.Network(), addr.String())
 	if err != nil {
@@ -83,49 +81,12 @@ func chunk(p string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(p), p) }
 
 const openBlock = "retry: 1500\nid: 0-0\nevent: gateway.open\ndata: {}\n\n"
 
-func drained(t *testing.T, p *pod) {
+func drained(t testing.TB, p *pod) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := p.Drain(ctx, 0); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// In HTTP/1.1 the stream is chunked. One that is cut lacks the last chunk, and
-// so nobody takes its end for the end of what there is to say.
-func TestHTTP11(t *testing.T) {
-	p := newPod(t, fixedRetry)
-	srv := serve(t, p)
-	r := dial(t, srv.Listener.Addr(), "GET /events?topic=a HTTP/1.1\r\nHost: x\r\n\r\n")
-	status, h := r.head()
-	if status != "HTTP/1.1 200 OK" || h.Get("Transfer-Encoding") != "chunked" || h.Get("Content-Length") != "" {
-		t.Errorf("%s %v", status, h)
-	}
-	r.exactly(chunk(openBlock))
-	id := p.publish(t, "a", "x")
-	r.exactly(chunk("id: " + id.String() + "\ndata: x\n\n"))
-	drained(t, p)
-	if got := r.rest(); got != chunk("retry: 1500\n") {
-		t.Errorf("ends with %q", got)
-	}
-}
-
-// In HTTP/1.0 the end of the connection is the end of the stream.
-func TestHTTP10(t *testing.T) {
-	p := newPod(t, fixedRetry)
-	srv := serve(t, p)
-	r := dial(t, srv.Listener.Addr(), "GET /events?topic=a HTTP/1.0\r\n\r\n")
-	status, h := r.head()
-	if status != "HTTP/1.0 200 OK" || h.Get("Transfer-Encoding") != "" || h.Get("Content-Length") != "" {
-		t.Errorf("%s %v", status, h)
-	}
-	r.exactly(openBlock)
-	id := p.publish(t, "a", "x")
-	r.exactly("id: " + id.String() + "\ndata: x\n\n")
-	drained(t, p)
-	if got := r.rest(); got != "retry: 1500\n" {
-		t.Errorf("ends with %q", got)
 	}
 }
 
@@ -151,27 +112,6 @@ func TestHTTP2(t *testing.T) {
 	resp.Body.Close()
 }
 
-// Several requests on one connection: an answer before the stream does not
-// disturb it, and after a stream there is none.
-func TestAStreamIsTheLastAnswerOnItsConnection(t *testing.T) {
-	p := newPod(t, fixedRetry)
-	srv := serve(t, p)
-	r := dial(t, srv.Listener.Addr(),
-		"GET /cursor?topic=a HTTP/1.1\r\nHost: x\r\n\r\n"+
-			"GET /events?topic=a HTTP/1.1\r\nHost: x\r\n\r\n"+
-			"GET /cursor?topic=a HTTP/1.1\r\nHost: x\r\n\r\n")
-	if status, _ := r.head(); status != "HTTP/1.1 200 OK" {
-		t.Fatal(status)
-	}
-	r.exactly("{\"cursor\":\"0-0\"}\n")
-	r.head()
-	r.exactly(chunk(openBlock))
-	drained(t, p)
-	if got := r.rest(); got != chunk("retry: 1500\n") {
-		t.Errorf("then came %q", got)
-	}
-}
-
 // A client that closes its side ends the stream, with no word to anybody.
 func TestAClientThatGoesAway(t *testing.T) {
 	p := newPod(t, Options{})
@@ -195,25 +135,5 @@ func await(t testing.TB, what string, holds func() bool) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain: %s", what)
 		}
-	}
-}
-
-// Many events that are there at once go out in few writes; the chunks hold
-// whole lines, so that a reader of lines never waits for the rest of one.
-func TestEventsAreSentTogether(t *testing.T) {
-	p := newPod(t, fixedRetry)
-	srv := serve(t, p)
-	for i := range 100 {
-		p.publish(t, "a", fmt.Sprint(i))
-	}
-	r := dial(t, srv.Listener.Addr(), "GET /events?topic=a&since=earliest HTTP/1.1\r\nHost: x\r\n\r\n")
-	r.head()
-	var text strings.Builder
-	lines := bufio.NewScanner(httputil.NewChunkedReader(r.r))
-	for !strings.Contains(text.String(), "data: 99\n") && lines.Scan() {
-		text.WriteString(lines.Text() + "\n")
-	}
-	if n := len(regexp.MustCompile(`(?m)^data: \d`).FindAllString(text.String(), -1)); n != 100 {
-		t.Errorf("%d events", n)
 	}
 }
