@@ -128,13 +128,18 @@ func onOwnThread(f func() error) error {
 	return err
 }
 
-// Dial connects from the namespace, for Ask.Dial.
-func (ns *Namespace) Dial(ctx context.Context, network, addr string) (conn net.Conn, err error) {
-	err = ns.Do(func() (err error) {
-		conn, err = new(net.Dialer).DialContext(ctx, network, addr)
-		return err
-	})
-	return conn, err
+// Dialer returns what connects from the namespace, for Ask.Dial. Over Multipath
+// TCP (RFC 8684), if both sides speak it.
+func (ns *Namespace) Dialer(multipath bool) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	var d net.Dialer
+	d.SetMultipathTCP(multipath)
+	return func(ctx context.Context, network, addr string) (conn net.Conn, err error) {
+		err = ns.Do(func() (err error) {
+			conn, err = d.DialContext(ctx, network, addr)
+			return err
+		})
+		return conn, err
+	}
 }
 
 // run runs a command in the namespace and returns its output.
@@ -172,7 +177,7 @@ func (n *Network) StartPod(redisURL string, env ...string) *Pod {
 		return err
 	})
 	if p != nil {
-		p.dial = n.Servers.Dial
+		p.dial = n.Servers.Dialer(false)
 		n.t.Cleanup(func() { p.Discard(n.t) })
 	}
 	if err != nil {
