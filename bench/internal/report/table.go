@@ -65,7 +65,7 @@ func quantity(v float64, unit string) string {
 
 // number writes three significant digits, with thousands set apart.
 func number(v float64) string {
-	if math.Abs(v) < 1000 {
+	if math.Abs(v) < 999.5 {
 		digits := 0
 		if v != 0 {
 			digits = min(max(2-int(math.Floor(math.Log10(math.Abs(v)))), 0), 4)
