@@ -30,7 +30,7 @@ func (d delivering) run(ctx context.Context, l *lab) (*report.Round, error) {
 		return nil, err
 	}
 	batches := max(int(d.rate*l.seconds(d.seconds)), 1)
-	w, err := l.measure(ctx, "all", func() error {
+	w, err := l.measure(ctx, func() error {
 		return l.deliver(ctx, traffic{rate: d.rate, batches: batches, perBatch: d.perBatch})
 	})
 	if err != nil {
@@ -71,10 +71,10 @@ type window struct {
 	load.Report
 }
 
-// measure runs something between two looks at all processes and a group's
-// counters.
-func (l *lab) measure(ctx context.Context, group string, what func() error) (w window, err error) {
-	if err := l.reset(ctx, group); err != nil {
+// measure runs something between two looks at all processes and at the
+// counters of the group "all".
+func (l *lab) measure(ctx context.Context, what func() error) (w window, err error) {
+	if err := l.reset(ctx, "all"); err != nil {
 		return w, err
 	}
 	begin, err := l.begin(ctx)
@@ -87,7 +87,7 @@ func (l *lab) measure(ctx context.Context, group string, what func() error) (w w
 	if w.usage, err = l.since(begin); err != nil {
 		return w, err
 	}
-	w.Report, err = l.report(ctx, group)
+	w.Report, err = l.report(ctx, "all")
 	return w, err
 }
 
@@ -110,7 +110,7 @@ func manyToOne(ctx context.Context, l *lab) (*report.Round, error) {
 	if err := publish(l.seconds(3)); err != nil { // each topic has a history then, nearly
 		return nil, err
 	}
-	w, err := l.measure(ctx, "all", func() error { return publish(l.seconds(10)) })
+	w, err := l.measure(ctx, func() error { return publish(l.seconds(10)) })
 	if err != nil {
 		return nil, err
 	}

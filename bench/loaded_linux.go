@@ -24,7 +24,7 @@ func slowClients(ctx context.Context, l *lab) (*report.Round, error) {
 		return "u" + strconv.Itoa(i/2%others)
 	}
 	phase := func() (window, error) {
-		return l.measure(ctx, "all", func() error {
+		return l.measure(ctx, func() error {
 			return l.deliver(ctx, traffic{topic: both, rate: rate, batches: int(rate * l.seconds(8))})
 		})
 	}
@@ -97,7 +97,7 @@ func latencyRatio(ctx context.Context, l *lab, topics int) (*report.Round, error
 		return nil, err
 	}
 	n := int(rate * l.seconds(10))
-	w, err := l.measure(ctx, "all", func() error {
+	w, err := l.measure(ctx, func() error {
 		err := l.pub.Run(ctx, resp.Plan{Rate: 2 * rate, Batches: 2 * n, Replies: 1, Append: func(b []byte, i int, stamp int64) []byte {
 			if i%2 == 0 {
 				return resp.Append(b, "PUBLISH", load.PubSubChannel, string(wire.AppendPayload(nil, stamp, uint64(i/2+1))))
@@ -146,7 +146,7 @@ func latencyByLoad(ctx context.Context, l *lab) (*report.Round, error) {
 		return nil, err
 	}
 	step := func(rate, seconds float64) (w window, keepsUp bool, err error) {
-		w, err = l.measure(ctx, "all", func() error {
+		w, err = l.measure(ctx, func() error {
 			return l.deliver(ctx, traffic{rate: rate, batches: int(rate * seconds), stampDue: true})
 		})
 		late := w.wall.Seconds() > 1.1*seconds+.1

@@ -11,7 +11,7 @@ func TestThisProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for start := time.Now(); time.Since(start) < 50*time.Millisecond; { //nolint:revive // to use CPU is all it is for
+	for start := time.Now(); time.Since(start) < 50*time.Millisecond; {
 	}
 	after, err := CPU(os.Getpid())
 	if err != nil || after-before < 10*time.Millisecond {
