@@ -43,7 +43,7 @@ func newWaiting(t testing.TB, topics, n int) *waiting {
 	w := &waiting{session: newSession(p.Gateway, sub), b: batch{max: portableBatch, frame: true}}
 	wake := make(signal, 1)
 	w.notifier = wake
-	if err := w.follow(); err != nil {
+	if err := w.follow(sub.topics); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.close)

@@ -73,11 +73,15 @@ func (s *session) tell(b *batch, i int, kind string, data any) {
 // tellFault tells, once, that a topic cannot be read.
 func (s *session) tellFault(b *batch, i int) {
 	f := &s.feeds[i]
-	fault := f.log.State().Fault
-	if fault != "" && fault != f.fault && s.opened {
-		s.tell(b, i, controlFault, faultData{f.topic, fault})
+	switch fault := f.log.State().Fault; {
+	case fault == "":
+		f.fault = nil
+	case f.fault == nil || *f.fault != fault:
+		if s.opened {
+			s.tell(b, i, controlFault, faultData{f.topic(), fault})
+		}
+		f.fault = &fault
 	}
-	f.fault = fault
 }
 
 func (s *session) appendControl(dst []byte, i int, kind string, data any) []byte {

@@ -125,7 +125,7 @@ func (d *direct) connect(w http.ResponseWriter, r *http.Request) connection {
 func (d *direct) lane(s *session) uint8 {
 	var sum uint64
 	for i := range s.feeds {
-		sum += maphash.String(d.seed, string(s.feeds[i].topic))
+		sum += maphash.String(d.seed, string(s.feeds[i].topic()))
 	}
 	return uint8(sum % laneCount)
 }

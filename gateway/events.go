@@ -41,7 +41,7 @@ func (g *Gateway) serveEvents(w http.ResponseWriter, r *http.Request) {
 		g.overloaded(w, r)
 		return
 	}
-	if err := s.follow(); err != nil {
+	if err := s.follow(sub.topics); err != nil {
 		g.remove(s)
 		g.opt.Logger.Error("following topics failed", "error", err)
 		g.overloaded(w, r)

@@ -17,12 +17,11 @@ import (
 //	                             ▼ │
 //	                            paging
 type feed struct {
-	topic stream.Topic
 	log   stream.Log
 	pos   stream.Position // what the client has been sent
 	at    stream.ID       // the same as of the end of the batch that is being filled
 	since *replayer.Since // seeking
-	fault string          // that the client has been told of
+	fault *string         // that the client has been told of; nil is none
 
 	step    step
 	stuck   bool // live: what comes next is not an event, and step deals with it
@@ -39,6 +38,8 @@ const (
 	paging               // has a position, and the history has a page with what follows
 	live                 // has a position in the log
 )
+
+func (f *feed) topic() stream.Topic { return f.log.Topic() }
 
 func (f *feed) placed() bool { return f.step >= resuming }
 
@@ -80,7 +81,7 @@ func (s *session) stepFeed(b *batch, i int) (moved bool) {
 	case joining:
 		return s.join(i)
 	case seeking:
-		id, ok := s.g.history.seek(f.topic, *f.since, s)
+		id, ok := s.g.history.seek(f.topic(), *f.since, s)
 		if ok {
 			f.resume(id)
 			s.at(i, id)
@@ -117,7 +118,7 @@ func (s *session) pass(b *batch, i int, fr *stream.Frame) {
 	s.at(i, fr.ID)
 	if fr.Kind == stream.KindGap {
 		s.feeds[i].told = true
-		s.tell(b, i, controlGap, lossData{Topic: s.feeds[i].topic, From: &from, To: fr.ID})
+		s.tell(b, i, controlGap, lossData{Topic: s.feeds[i].topic(), From: &from, To: fr.ID})
 	}
 }
 
@@ -233,7 +234,7 @@ func (s *session) lost(b *batch, i int, v stream.Verdict, id stream.ID) {
 	if v == stream.Gap {
 		kind = controlGap
 	}
-	s.tell(b, i, kind, lossData{Topic: f.topic, From: &from, To: id})
+	s.tell(b, i, kind, lossData{Topic: f.topic(), From: &from, To: id})
 }
 
 // page returns the history's page that goes on after the feed's position, or
@@ -245,7 +246,7 @@ func (s *session) page(f *feed) *page {
 	if upTo.Less(head.ID) {
 		upTo = head.ID
 	}
-	return s.g.history.page(f.topic, head.Epoch, f.pos.ID, upTo, s)
+	return s.g.history.page(f.topic(), head.Epoch, f.pos.ID, upTo, s)
 }
 
 // fork takes a feed to the history that has replaced the one it was reading.
@@ -282,10 +283,10 @@ func (s *session) fillLive(b *batch, i int) (again bool) {
 	f := &s.feeds[i]
 	frames, err := f.log.Read(f.pos)
 	if err != nil {
-		f.stuck = !errors.Is(err, stream.ErrUnavailable) || f.fault == ""
+		f.stuck = !errors.Is(err, stream.ErrUnavailable) || f.fault == nil
 		return f.stuck
 	}
-	f.fault = ""
+	f.fault = nil
 	return !s.writeAll(b, i, frames)
 }
 
@@ -306,7 +307,7 @@ func (s *session) writeAll(b *batch, i int, frames []*stream.Frame) bool {
 
 // write adds one frame to b. It reports whether there was room for all of it.
 func (s *session) write(b *batch, i int, f *stream.Frame) bool {
-	t := s.feeds[i].topic
+	t := s.feeds[i].topic()
 	s.at(i, f.ID)
 	switch {
 	case s.multi != nil:

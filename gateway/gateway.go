@@ -132,8 +132,8 @@ func New(b broadcaster.Broadcaster, r replayer.Replayer, o Options) (*Gateway, e
 	}
 	g := &Gateway{
 		opt: o, live: b, replayer: r,
-		cors:     newCORS(o.AllowedOrigins),
-		empty:    make(chan struct{}),
+		cors:  newCORS(o.AllowedOrigins),
+		empty: make(chan struct{}),
 	}
 	g.sending.max = o.SendBytes
 	g.history = newHistory(r, o.HistoryBytes, o.MaxEntryBytes, o.Logger)
@@ -181,7 +181,7 @@ func (g *Gateway) add(s *session) bool {
 	if g.draining.Load() || g.opt.MaxConnections > 0 && len(g.sessions) >= g.opt.MaxConnections {
 		return false
 	}
-	s.index = len(g.sessions)
+	s.index = int32(len(g.sessions))
 	g.sessions = append(g.sessions, s)
 	return true
 }

@@ -68,7 +68,7 @@ func simulate(b *testing.B, sh *shard, sub *subscription) *session {
 	if !sh.g.add(s) {
 		b.Fatal("no room")
 	}
-	if err := s.follow(); err != nil {
+	if err := s.follow(sub.topics); err != nil {
 		b.Fatal(err)
 	}
 	return s

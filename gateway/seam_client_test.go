@@ -105,7 +105,7 @@ func (c *simConn) restIsThere() bool {
 func (c *simConn) checkLive() {
 	for i := range c.s.feeds {
 		if f := &c.s.feeds[i]; f.step != live && !f.log.State().Head.ID.Less(f.pos.ID) {
-			c.client.fault("topic %s at rest is not live: %d at %v, log %+v", f.topic, f.step, f.pos.ID, f.log.State())
+			c.client.fault("topic %s at rest is not live: %d at %v, log %+v", f.topic(), f.step, f.pos.ID, f.log.State())
 		}
 	}
 }
@@ -167,7 +167,7 @@ func (c *simClient) connect(p *simPod) {
 	conn := &simConn{pod: p, client: c, b: batch{max: 1 + rnd.IntN(500), frame: rnd.IntN(2) == 0}, pending: true}
 	conn.s = newSession(p.g, sub)
 	conn.s.notifier = conn
-	if err := conn.s.follow(); err != nil {
+	if err := conn.s.follow(sub.topics); err != nil {
 		c.fault("%v", err)
 	}
 	c.conn = conn

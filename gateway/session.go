@@ -19,7 +19,6 @@ type session struct {
 	broadcaster.Membership
 	g        *Gateway
 	notifier notifier
-	index    int   // in Gateway.sessions
 	writing  write // by the connection
 	cause    atomic.Pointer[end]
 
@@ -31,7 +30,8 @@ type session struct {
 	part  part    // a frame that was sent in part
 
 	outSent int32
-	turn    int8 // the feed that is first in the next batch
+	index   int32 // in Gateway.sessions; its lock guards it
+	turn    int8  // the feed that is first in the next batch
 	form    stream.Form
 	control bool // control events are sent
 	opened  bool // the first block is in the outbox, or has been sent
@@ -74,7 +74,6 @@ func (s *session) init(g *Gateway, sub *subscription) {
 	}
 	for i, t := range sub.topics {
 		f := &s.feeds[i]
-		f.topic = t
 		if id, ok := sub.cursor.Position(t, i == 0); ok && sub.hasCursor {
 			f.resume(id)
 			f.at = id
@@ -85,18 +84,17 @@ func (s *session) init(g *Gateway, sub *subscription) {
 }
 
 // follow subscribes to the session's topics. Positions are asked for at once.
-func (s *session) follow() error {
+func (s *session) follow(topics []stream.Topic) error {
 	if err := s.g.live.Register(s); err != nil {
 		return err
 	}
-	for i := range s.feeds {
-		f := &s.feeds[i]
-		log, err := s.g.live.Subscribe(s, f.topic)
+	for i, t := range topics {
+		log, err := s.g.live.Subscribe(s, t)
 		if err != nil {
 			s.g.live.Unregister(s, false)
 			return err
 		}
-		f.log, f.topic = log, log.Topic() // the request's need not be kept
+		s.feeds[i].log = log
 	}
 	return nil
 }
@@ -236,7 +234,7 @@ func (s *session) fillOutbox(b *batch) {
 	s.say(b, s.firstBlock(nil))
 	if s.bad {
 		for i := range s.feeds {
-			s.tell(b, i, controlReset, lossData{Topic: s.feeds[i].topic, To: s.feeds[i].at, Reason: reasonCursor})
+			s.tell(b, i, controlReset, lossData{Topic: s.feeds[i].topic(), To: s.feeds[i].at, Reason: reasonCursor})
 		}
 	}
 	s.step(b)
@@ -324,9 +322,9 @@ func (s *session) close() {
 	for i := range s.feeds {
 		switch f := &s.feeds[i]; f.step {
 		case seeking:
-			s.g.history.forgetSeek(f.topic, *f.since, s)
+			s.g.history.forgetSeek(f.topic(), *f.since, s)
 		case resuming, paging:
-			s.g.history.forget(f.topic, f.pos.ID, s)
+			s.g.history.forget(f.topic(), f.pos.ID, s)
 		}
 	}
 }
