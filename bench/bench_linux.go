@@ -65,8 +65,8 @@ func (b *bench) close() { _ = os.RemoveAll(b.tmp) }
 
 // conns and seconds scale what a scenario asks for, with -quick.
 func (b *bench) conns(n int) int {
-	if b.quick {
-		return max(n/10, 10)
+	if b.quick && n > 100 {
+		return n / 10
 	}
 	return n
 }
@@ -94,6 +94,9 @@ func (b *bench) runAll(ctx context.Context, stdout io.Writer) error {
 		found = true
 		result := report.Result{Name: s.Name, Time: time.Now().UTC().Truncate(time.Second), Machine: machine, Quick: b.quick}
 		result.Rounds = b.rounds(ctx, s)
+		if ctx.Err() != nil { // the last results stay
+			return errors.Join(append(failures, ctx.Err())...)
+		}
 		s.Compare(result.Rounds)
 		for _, r := range result.Rounds {
 			if r.Error != "" {
@@ -105,9 +108,6 @@ func (b *bench) runAll(ctx context.Context, stdout io.Writer) error {
 		}
 		if err := report.Table(stdout, s.Scenario, result); err != nil {
 			return err
-		}
-		if ctx.Err() != nil {
-			return errors.Join(append(failures, ctx.Err())...)
 		}
 	}
 	if !found {
@@ -161,14 +161,25 @@ func (b *bench) round(ctx context.Context, s scenario, v variant) *report.Round 
 		r = &report.Round{}
 	}
 	if err != nil {
-		if l.pod != nil {
-			if said := l.pod.Said(); said != "" {
-				err = fmt.Errorf("%w\nthe pod said last: %s", err, said[strings.LastIndexByte(said, '\n')+1:])
-			}
-		}
-		r.Error = err.Error()
+		r.Error = err.Error() + l.lastWords()
 	}
 	return r
+}
+
+// lastWords says what has become of the pod.
+func (l *lab) lastWords() (words string) {
+	if l.pod == nil {
+		return ""
+	}
+	select {
+	case <-l.pod.Done():
+		words = "\nthe pod has ended"
+	default:
+	}
+	if said := l.pod.Said(); said != "" {
+		words += "\nthe pod said last: " + said[strings.LastIndexByte(said, '\n')+1:]
+	}
+	return words
 }
 
 func (b *bench) machine(ctx context.Context) (report.Machine, error) {

@@ -17,12 +17,15 @@ type delivering struct {
 	rate        float64 // batches per second
 	perBatch    int     // events that are there at once
 	seconds     float64
-	nap         bool // see load.Connect: CPU is measured, not latency
+	nap         bool // see load.OpNap: CPU is measured, not latency
 }
 
 func (d delivering) run(ctx context.Context, l *lab) (*report.Round, error) {
 	n := l.conns(d.connections)
-	if _, err := l.connect(ctx, "all", load.Connect{N: n, Next: 1, Nap: d.nap}); err != nil {
+	if _, err := l.connect(ctx, "all", load.Connect{N: n, Next: 1}); err != nil {
+		return nil, err
+	}
+	if err := l.nap(ctx, d.nap); err != nil {
 		return nil, err
 	}
 	// Warm up: what is allocated once, and congestion windows.
@@ -110,6 +113,10 @@ func manyToOne(ctx context.Context, l *lab) (*report.Round, error) {
 	if err := publish(l.seconds(3)); err != nil { // each topic has a history then, nearly
 		return nil, err
 	}
+	// CPU first, with clients that nap, then latency.
+	if err := l.nap(ctx, true); err != nil {
+		return nil, err
+	}
 	w, err := l.measure(ctx, func() error { return publish(l.seconds(10)) })
 	if err != nil {
 		return nil, err
@@ -119,11 +126,23 @@ func manyToOne(ctx context.Context, l *lab) (*report.Round, error) {
 	}
 	n := float64(total)
 	r := &report.Round{}
-	r.Add("CPU per event", "µs", micros(w.server)/n)
-	r.Add("Redis CPU per event", "µs", micros(w.redis)/n)
-	r.Add("Redis commands per event", "", float64(w.commands)/n)
-	r.Add("Redis reads per event", "", float64(w.reads)/n)
+	r.Add(perEvent, "µs", micros(w.server)/n)
 	r.Add("context switches per event", "", float64(w.switches)/n)
+	if l.redis != nil {
+		r.Add("Redis CPU per event", "µs", micros(w.redis)/n)
+		r.Add("Redis commands per event", "", float64(w.commands)/n)
+		r.Add("Redis reads per event", "", float64(w.reads)/n)
+	}
+	if err := l.nap(ctx, false); err != nil {
+		return nil, err
+	}
+	if w, err = l.measure(ctx, func() error { return publish(l.seconds(5)) }); err != nil {
+		return nil, err
+	}
+	if err := exactly(w.Report, total); err != nil {
+		return nil, err
+	}
+	r.Add("CPU per event, clients that must be woken", "µs", micros(w.server)/float64(total))
 	addLatency(r, "", w.Latency)
 	return r, nil
 }

@@ -81,10 +81,7 @@ func slowClients(ctx context.Context, l *lab) (*report.Round, error) {
 // process: publisher, Redis, pod and receiver are four.
 func latencyRatio(ctx context.Context, l *lab, topics int) (*report.Round, error) {
 	const rate = 500 // of each
-	topics = max(l.conns(topics), 1)
-	if topics < 20 { // a tenth of 1, with -quick
-		topics = 1
-	}
+	topics = l.conns(topics)
 	// A topic has a history, but for its first event.
 	if err := l.send(ctx, traffic{topic: roundRobin(topics), batches: topics}); err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ var (
 // Names of figures that ratios and targets refer to.
 const (
 	perDelivery  = "CPU per delivery"
+	perEvent     = "CPU per event"
 	perSecond    = "deliveries per CPU-second"
 	perConnected = "RSS per connection"
 	aboveFloor   = "CPU per delivery ÷ the floor's"
@@ -51,8 +52,9 @@ func scenarios() []scenario {
 			Name: "fan-out", What: "one topic to 1,000 connections, 1,000 events a second", Variants: pods,
 		}, delivering{connections: 1000, rate: 1000, perBatch: 1, seconds: 10}.run},
 		{report.Scenario{
-			Name: "many-to-one", What: "4,000 topics of one connection each, 1,500 events a second by XADD", Variants: pods,
-			Targets: []report.Target{{Figure: "CPU per event", Variant: d, Limit: 40}},
+			Name: "many-to-one", What: "4,000 topics of one connection each, 1,500 events a second by XADD", Variants: withFloor,
+			Ratios:  []report.Ratio{{Name: "CPU per event ÷ the floor's", Of: perEvent, Base: string(onFloor)}},
+			Targets: []report.Target{{Figure: perEvent, Variant: d, Limit: 40}},
 		}, manyToOne},
 		{report.Scenario{
 			Name: "connects", What: "4,000 connections to one topic, 1,000 a second, closed, and again at full speed", Variants: pods,

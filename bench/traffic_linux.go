@@ -30,7 +30,7 @@ func (l *lab) send(ctx context.Context, t traffic) error {
 	t.perBatch = max(t.perBatch, 1)
 	if l.floor != nil {
 		l.numbers["t0"] += uint64(t.batches * t.perBatch)
-		return l.floor.Call(ctx, floor.Command{Rounds: t.batches, PerWrite: t.perBatch, Rate: t.rate}, nil)
+		return l.floor.Call(ctx, floor.Command{Rounds: t.batches, PerWrite: t.perBatch, Rate: t.rate, InTurn: t.topic != nil}, nil)
 	}
 	if t.topic == nil {
 		t.topic = topicZero
@@ -83,6 +83,16 @@ func (l *lab) connect(ctx context.Context, group string, c load.Connect) (load.R
 // has all its events.
 func (l *lab) arrived(ctx context.Context, group string) error {
 	_, err := l.load.Do(ctx, load.Command{Op: load.OpWait, Group: group, Number: l.numbers["t0"]})
+	return err
+}
+
+// nap makes the load look every millisecond, or wait for events as others do.
+func (l *lab) nap(ctx context.Context, yes bool) error {
+	n := 0
+	if yes {
+		n = 1
+	}
+	_, err := l.load.Do(ctx, load.Command{Op: load.OpNap, Group: "all", N: n})
 	return err
 }
 

@@ -23,11 +23,12 @@ import (
 )
 
 // Command is a request to the process: Accept so many connections, or send
-// Rounds times PerWrite events in one write to each.
+// Rounds times PerWrite events in one write to each, or to one of them in turn.
 type Command struct {
 	Accept   int
 	Rounds   int
 	PerWrite int
+	InTurn   bool
 	Rate     float64 // rounds per second
 }
 
@@ -58,7 +59,8 @@ type server struct {
 	listener int
 	addr     string
 	sockets  []int
-	number   uint64 // of the last event
+	number   uint64 // of the last event to all
+	turn     int    // of events to one
 	buf      []byte
 }
 
@@ -124,25 +126,32 @@ func (s *server) do(cmd Command) error {
 	start := time.Now()
 	for i := range cmd.Rounds {
 		resp.SleepUntil(context.Background(), start.Add(time.Duration(float64(i)/cmd.Rate*float64(time.Second))))
-		if err := s.round(cmd.PerWrite); err != nil {
+		to, number := s.sockets, s.number+1
+		if cmd.InTurn {
+			n := len(s.sockets)
+			to, number = s.sockets[s.turn%n:s.turn%n+1], uint64(s.turn/n+1)
+			s.turn++
+		} else {
+			s.number += uint64(cmd.PerWrite)
+		}
+		if err := s.write(to, number, cmd.PerWrite); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// round writes the next events to every socket.
-func (s *server) round(events int) error {
+// write writes events, numbered from first on, to some sockets.
+func (s *server) write(sockets []int, first uint64, events int) error {
 	s.buf = s.buf[:0]
 	now := time.Now()
-	for range events {
-		s.number++
+	for i := range events {
 		id := strconv.FormatInt(now.UnixMilli(), 10) + "-0"
-		s.buf = wire.AppendChunk(s.buf, id, wire.AppendPayload(nil, now.UnixNano(), s.number))
+		s.buf = wire.AppendChunk(s.buf, id, wire.AppendPayload(nil, now.UnixNano(), first+uint64(i)))
 	}
-	first, size := uintptr(unsafe.Pointer(&s.buf[0])), uintptr(len(s.buf)) // s.buf lives on the heap, and stays there
-	for _, fd := range s.sockets {
-		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), first, size)
+	at, size := uintptr(unsafe.Pointer(&s.buf[0])), uintptr(len(s.buf)) // s.buf lives on the heap, and stays there
+	for _, fd := range sockets {
+		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), at, size)
 		if errno != 0 {
 			return fmt.Errorf("write: %w", errno)
 		}

@@ -28,6 +28,7 @@ type engine struct {
 	buf     []byte    // what is read
 	scratch []byte    // for scanners
 	sources int       // connections made so far; chooses the source address
+	nap     bool      // see OpNap
 }
 
 // Main is the process's main function. It ends with its standard input.
@@ -51,7 +52,7 @@ func (e *engine) loop() error {
 	ready := make([]unix.EpollEvent, 512)
 	for {
 		n, err := unix.EpollWait(e.epoll, ready, e.patience())
-		if n == 0 && e.naps() {
+		if n == 0 && e.nap {
 			nap := unix.NsecToTimespec(int64(napping))
 			_ = unix.Nanosleep(&nap, nil)
 		}
@@ -80,7 +81,7 @@ func (e *engine) loop() error {
 // patience returns how long to wait for sockets, in ms: jobs look at the clock.
 func (e *engine) patience() int {
 	switch {
-	case e.naps():
+	case e.nap:
 		return 0
 	case len(e.jobs) > 0:
 		return 1
@@ -90,16 +91,6 @@ func (e *engine) patience() int {
 
 // napping is how long a napping process sleeps where others wait for events.
 const napping = time.Millisecond
-
-// naps reports whether nobody must be woken by what arrives.
-func (e *engine) naps() bool {
-	for _, g := range e.groups {
-		if g.connect.Nap {
-			return true
-		}
-	}
-	return false
-}
 
 func ignoreEOF(err error) error {
 	if errors.Is(err, io.EOF) {

@@ -37,6 +37,8 @@ func newJob(g *group, id int, cmd Command) (*job, error) {
 		g.connect.InFlight, g.connect.Rate = cmd.Connect.InFlight, cmd.Connect.Rate
 	case OpStop:
 		return j, g.stop(cmd.N)
+	case OpNap:
+		g.nap = cmd.N > 0
 	case OpResume:
 		return j, g.resume()
 	case OpClose:

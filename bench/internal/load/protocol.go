@@ -16,7 +16,7 @@ type Command struct {
 	Group string
 
 	Connect Connect       // with OpConnect
-	N       int           // with OpStop: how many
+	N       int           // with OpStop: how many; with OpNap: 1 or 0
 	Events  int64         // with OpWait: so many since the last reset, or
 	Number  uint64        // this one on every connection
 	Reset   bool          // with OpReport: counters, afterwards
@@ -38,6 +38,10 @@ const (
 	OpResume Op = "resume"
 	// OpClose closes all, and forgets the group.
 	OpClose Op = "close"
+	// OpNap makes the whole process look at its sockets every millisecond, so
+	// that who writes to them wakes nobody (N = 1), or wait for them again (0).
+	// Latency is that much longer.
+	OpNap Op = "nap"
 	// OpWait waits for events.
 	OpWait Op = "wait"
 	// OpReport returns counters.
@@ -78,7 +82,6 @@ type Connect struct {
 	Rate          float64 // connections a second, at most; 0 is as fast as can be
 	ReceiveBuffer int     // SO_RCVBUF, if not 0
 	LeaveAt       uint64  // the number of the event with which a client goes by itself, if not 0
-	Nap           bool    // look every millisecond, so that who writes wakes nobody; latency is then that much too long
 	Unchecked     bool    // do not look at numbers: connections have more than one topic
 }
 
