@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"time"
 	"unsafe"
@@ -18,7 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ssegateway/sse-gateway/bench/internal/child"
-	"github.com/ssegateway/sse-gateway/bench/internal/resp"
 	"github.com/ssegateway/sse-gateway/bench/internal/wire"
 )
 
@@ -40,7 +40,8 @@ type Floor struct {
 
 // Start starts this program as a floor.
 func Start(ctx context.Context, self string) (*Floor, error) {
-	p, err := child.StartPiped("floor", os.Environ(), self, "floor")
+	// The runtime would interrupt what it takes for a loop.
+	p, err := child.StartPiped("floor", append(os.Environ(), "GODEBUG=asyncpreemptoff=1"), self, "floor")
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +68,7 @@ type server struct {
 // Main is the process's main function.
 func Main() error {
 	runtime.LockOSThread()
+	debug.SetGCPercent(-1) // it lives for seconds
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	s, err := listen()
 	if err != nil {
@@ -125,7 +127,7 @@ func (s *server) do(cmd Command) error {
 	}
 	start := time.Now()
 	for i := range cmd.Rounds {
-		resp.SleepUntil(context.Background(), start.Add(time.Duration(float64(i)/cmd.Rate*float64(time.Second))))
+		sleepUntil(start.Add(time.Duration(float64(i) / cmd.Rate * float64(time.Second))))
 		to, number := s.sockets, s.number+1
 		if cmd.InTurn {
 			n := len(s.sockets)
@@ -139,6 +141,19 @@ func (s *server) do(cmd Command) error {
 		}
 	}
 	return nil
+}
+
+// sleepUntil keeps it from the runtime, which has work with every system call
+// that blocks.
+func sleepUntil(due time.Time) {
+	for {
+		d := time.Until(due)
+		if d <= 0 {
+			return
+		}
+		ts := unix.NsecToTimespec(int64(d))
+		_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
+	}
 }
 
 // write writes events, numbered from first on, to some sockets.
