@@ -90,7 +90,7 @@ func scenarios() []scenario {
 			Name: "latency-ratio-5000", What: "the same with 5,000 topics of one connection each", Variants: pods,
 		}, func(ctx context.Context, l *lab) (*report.Round, error) { return latencyRatio(ctx, l, 5000) }},
 		{report.Scenario{
-			Name: "latency-by-load", What: "one topic to 1,000 connections, rates rise until the machine is saturated", Variants: pods, MostRounds: 5,
+			Name: "latency-by-load", What: "one topic to 1,000 connections, rates rise until the machine is saturated", Variants: pods,
 			Targets: []report.Target{{Figure: "p99 at half of saturation", Variant: d, Limit: 5}},
 		}, latencyByLoad},
 		{report.Scenario{
