@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"net/http"
+	"regexp"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -22,11 +23,15 @@ type Metrics struct {
 	registry *prometheus.Registry
 }
 
+// gcCPU is the runtime's metric of what garbage collection costs.
+var gcCPU = regexp.MustCompile(`^/cpu/classes/gc/total:cpu-seconds$`)
+
 // NewMetrics describes the process by attributes such as service.name.
 func NewMetrics(attrs ...attribute.KeyValue) (*Metrics, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister( // a new registry holds nothing they could collide with
-		collectors.NewGoCollector(),
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(
+			collectors.GoRuntimeMetricsRule{Matcher: gcCPU})),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		collectors.NewBuildInfoCollector(),
 	)

@@ -83,7 +83,7 @@ func TestMetricsShowWhatIsMeasuredAndTheProcess(t *testing.T) {
 	}
 	counter.Add(t.Context(), 3)
 	_, body := get("/metrics")
-	for _, want := range []string{"\nsse_things_total 3\n", `service_name="events"`, "\ngo_goroutines ", "\nprocess_open_fds ", "\ngo_build_info{"} {
+	for _, want := range []string{"\nsse_things_total 3\n", `service_name="events"`, "\ngo_goroutines ", "\ngo_cpu_classes_gc_total_cpu_seconds_total ", "\nprocess_open_fds ", "\ngo_build_info{"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("%q is not in\n%s", want, body)
 		}
