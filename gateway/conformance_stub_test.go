@@ -1,7 +1,5 @@
 package gateway
 
-var endCases []transportCase
-var goneCases []transportCase
 var slowCases []transportCase
 var limitCases []transportCase
 var beatCases []transportCase

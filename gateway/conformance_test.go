@@ -195,6 +195,16 @@ func (s *served) only() (one *session) {
 	return one
 }
 
+// warm opens and closes a stream, so that what is started once is started, and
+// returns how many descriptors are open then.
+func (s *served) warm() int {
+	s.t.Helper()
+	w := s.open(ask("topic=warm"))
+	w.close()
+	await(s.t, "the first stream's end", func() bool { return s.Connections() == 0 })
+	return descriptors(s.t)
+}
+
 // stalled waits until something is being written to the only client that it
 // does not take.
 func (s *served) stalled() *session {
@@ -230,17 +240,6 @@ func opened(r *raw) *raw {
 		r.t.Fatalf("%s %v", status, h)
 	}
 	return r
-}
-
-// stopped is open by a client that then reads nothing, and has little room for
-// what it does not read.
-func (s *served) stopped(request string) *raw {
-	s.t.Helper()
-	r := s.dial(request)
-	if err := r.conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
-		s.t.Fatal(err)
-	}
-	return opened(r)
 }
 
 // quietly reads until the connection ends, which it must without a reset: that
