@@ -171,6 +171,7 @@ func (h *hub) Subscribe(c Conn, topic stream.Topic) (stream.Log, error) {
 	t.idleSince = time.Time{}
 	if sub, made := m.follow(t); made {
 		t.subs.add(sub)
+		h.conns.settle(m)
 	}
 	return t, nil
 }
@@ -186,6 +187,7 @@ func (h *hub) Unsubscribe(c Conn, topic stream.Topic) {
 	if sub := m.to(topic); sub != nil {
 		h.leave(sub)
 		m.unfollow(sub)
+		h.conns.settle(m)
 	}
 }
 
@@ -235,7 +237,7 @@ func (h *hub) BroadcastTo(ctx context.Context, m stream.Message, topics ...strea
 func (h *hub) ConnectionCount(context.Context) (Count, error) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	return Count{Local: len(h.conns.list)}, nil
+	return Count{Local: h.conns.count}, nil
 }
 
 // TopicCount returns the number of topics that connections follow.
@@ -258,8 +260,13 @@ func (h *hub) Close(ctx context.Context) error {
 	h.closed = true
 	var ended []Conn
 	if !already {
-		for n := len(h.conns.list); n > 0; n-- {
-			m := h.conns.list[n-1]
+		for _, t := range h.tails {
+			for m := t.subs.any(); m != nil; m = t.subs.any() {
+				ended = append(ended, m.conn)
+				h.forgetMember(m)
+			}
+		}
+		for m := range h.conns.loose {
 			ended = append(ended, m.conn)
 			h.forgetMember(m)
 		}

@@ -13,7 +13,6 @@ import (
 // zero Membership is ready for use.
 type Membership struct {
 	conn  Conn            // nil if it is not registered
-	place int             // in members
 	first subscription    // free if it has no tail
 	rest  []*subscription // of a connection to several topics
 }
@@ -69,10 +68,12 @@ func (m *Membership) unfollow(sub *subscription) {
 	}
 }
 
-// members are the registered connections. The hub's lock guards them.
+// members are the registered connections. The hub's lock guards them. Those
+// that follow something are in the lists of their tails, and not in one more.
 type members struct {
-	list   []*Membership
-	others map[Conn]*Membership // of those that do not embed theirs
+	count  int
+	loose  map[*Membership]struct{} // of connections that follow nothing
+	others map[Conn]*Membership     // of those that do not embed theirs
 }
 
 // of returns a connection's membership, nil if it is not registered.
@@ -100,18 +101,29 @@ func (s *members) add(c Conn) {
 		m = &Membership{}
 		s.others[c] = m
 	}
-	m.conn, m.place = c, len(s.list)
-	s.list = append(s.list, m)
+	m.conn = c
+	s.count++
+	s.settle(m)
 }
 
+// settle notes whether a member follows something, when that may have changed.
+func (s *members) settle(m *Membership) {
+	if m.first.tail != nil || len(m.rest) > 0 {
+		delete(s.loose, m)
+		return
+	}
+	if s.loose == nil {
+		s.loose = map[*Membership]struct{}{}
+	}
+	s.loose[m] = struct{}{}
+}
+
+// remove forgets a member that follows nothing any more.
 func (s *members) remove(m *Membership) {
-	last := len(s.list) - 1
-	s.list[m.place] = s.list[last]
-	s.list[m.place].place = m.place
-	s.list[last] = nil
-	s.list = s.list[:last]
+	delete(s.loose, m)
 	delete(s.others, m.conn)
 	m.conn = nil
+	s.count--
 }
 
 // subscribers are the connections that a tail wakes. They have a lock of
@@ -141,6 +153,16 @@ func (s *subscribers) remove(sub *subscription) bool {
 		s.list = nil
 	}
 	return last == 0
+}
+
+// any returns one of them, nil if there is none.
+func (s *subscribers) any() *Membership {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.list) == 0 {
+		return nil
+	}
+	return s.list[len(s.list)-1].of
 }
 
 // wake wakes every connection once.

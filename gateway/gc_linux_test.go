@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -23,15 +24,14 @@ func BenchmarkCollection(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer sh.epoll.Close()
-			all := make([]*session, c.conns)
-			for i := range all {
+			for i := range c.conns {
 				sub := &subscription{control: true}
 				for k := range c.each {
 					sub.topics = append(sub.topics, stream.Topic(fmt.Sprint("topic-", (i*c.each+k)%c.topics)))
 				}
-				all[i] = simulate(b, sh, sub)
+				simulate(b, sh, sub)
 			}
-			for _, s := range all {
+			for _, s := range p.sessions {
 				for !s.opened || int(s.outSent) < len(s.out) {
 					sh.batch.reset()
 					s.next(&sh.batch)
@@ -50,7 +50,7 @@ func BenchmarkCollection(b *testing.B) {
 			}
 			b.ReportMetric(float64((cpuTime(b)-start).Microseconds())/1000/float64(b.N), "ms-cpu/cycle")
 			b.ReportMetric(per, "B/conn")
-			for _, s := range all {
+			for _, s := range slices.Clone(p.sessions) {
 				s.finish(endClient)
 			}
 		})
@@ -58,7 +58,7 @@ func BenchmarkCollection(b *testing.B) {
 }
 
 // simulate opens a stream that has no socket.
-func simulate(b *testing.B, sh *shard, sub *subscription) *session {
+func simulate(b *testing.B, sh *shard, sub *subscription) {
 	b.Helper()
 	c := &directConn{shard: sh, fd: -1, slot: int32(len(sh.slots)), chunked: true}
 	s := c.of()
@@ -71,7 +71,6 @@ func simulate(b *testing.B, sh *shard, sub *subscription) *session {
 	if err := s.follow(sub.topics); err != nil {
 		b.Fatal(err)
 	}
-	return s
 }
 
 func heap() uint64 {
