@@ -77,14 +77,13 @@ func (d *direct) begin() {
 // directConn is a stream on the direct transport. All but queued and next
 // belong to its shard; next to whoever has set queued.
 type directConn struct {
-	s     session
 	shard *shard
-	take  *taking // nil once it is the shard's
+	take  *taking     // nil once it is the shard's
+	next  *directConn // behind it, in the inbox or in a lane
+	raw   []byte      // to be sent before anything of the session: the headers, the last chunk
+	s     session
 
-	next   *directConn // behind it, in the inbox or in a lane
-	queued atomic.Bool // in the inbox or in a lane
-
-	raw     []byte // to be sent before anything of the session: the headers, the last chunk
+	queued  atomic.Bool // in the inbox or in a lane
 	fd      int32
 	slot    int32 // in shard.slots; -1 if it has none yet
 	lane    uint8

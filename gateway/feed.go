@@ -18,11 +18,11 @@ import (
 //	                            paging
 type feed struct {
 	log   stream.Log
-	pos   stream.Position // what the client has been sent
-	at    stream.ID       // the same as of the end of the batch that is being filled
 	since *replayer.Since // seeking
 	fault *string         // that the client has been told of; nil is none
 
+	pos     stream.Position // what the client has been sent
+	at      stream.ID       // the same as of the end of the batch that is being filled
 	step    step
 	stuck   bool // live: what comes next is not an event, and step deals with it
 	checked bool // resuming, ahead of the log: the position was found to exist

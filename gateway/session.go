@@ -14,21 +14,22 @@ import (
 // be called from anywhere.
 //
 // There are as many as there are clients, and most follow one topic and wait.
-// So it is one object, with what most do not need left out of it.
+// So it is one object, with what most do not need left out of it, and what the
+// garbage collector looks at before what it does not.
 type session struct {
 	broadcaster.Membership
 	g        *Gateway
 	notifier notifier
-	writing  write // by the connection
 	cause    atomic.Pointer[end]
 
-	// Owned by the connection.
+	// All that follows, but for writing, is owned by the connection.
 	feeds []feed
-	one   [1]feed // the feeds of most
 	multi *multi  // nil with one topic
 	out   []byte  // outbox: bytes that are in no log, framed
-	part  part    // a frame that was sent in part
+	one   [1]feed // the feeds of most
 
+	writing write
+	part    part // a frame that was sent in part
 	outSent int32
 	index   int32 // in Gateway.sessions; its lock guards it
 	turn    int8  // the feed that is first in the next batch
