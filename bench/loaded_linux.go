@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"strconv"
-	"time"
 
 	"github.com/ssegateway/sse-gateway/bench/internal/load"
 	"github.com/ssegateway/sse-gateway/bench/internal/report"
@@ -127,56 +126,5 @@ func latencyRatio(ctx context.Context, l *lab, topics int) (*report.Round, error
 	r.Add("p50, bare PUBLISH", "µs", micros(floor.Latency.P50))
 	r.Add("p99, bare PUBLISH", "µs", micros(floor.Latency.P99))
 	r.Add("CPU per event", "µs", micros(w.server)/float64(n))
-	return r, nil
-}
-
-// latencyByLoad raises the rate until the machine, which clients and publisher
-// share with the pod, does not keep up, and then looks at half of the greatest
-// rate that it did keep up with.
-func latencyByLoad(ctx context.Context, l *lab) (*report.Round, error) {
-	const (
-		first, factor, most = 50, 1.5, 50_000
-		worst               = 100 * time.Millisecond // p99 of a machine that keeps up
-	)
-	n := l.conns(1000)
-	if _, err := l.connect(ctx, "all", load.Connect{N: n, Next: 1}); err != nil {
-		return nil, err
-	}
-	step := func(rate, seconds float64) (w window, keepsUp bool, err error) {
-		w, err = l.measure(ctx, func() error {
-			return l.deliver(ctx, traffic{rate: rate, batches: int(rate * seconds), stampDue: true})
-		})
-		late := w.wall.Seconds() > 1.1*seconds+.1
-		return w, err == nil && w.Latency.P99 <= worst && !late, err
-	}
-	r := &report.Round{}
-	if _, _, err := step(first, 1); err != nil {
-		return nil, err
-	}
-	saturation := 0.0
-	for rate := float64(first); rate < most; rate *= factor {
-		w, keepsUp, err := step(rate, l.seconds(3))
-		if err != nil {
-			return nil, err
-		}
-		r.Curve = append(r.Curve, report.Point{Rate: rate * float64(n), P50: millis(w.Latency.P50), P99: millis(w.Latency.P99)})
-		if !keepsUp {
-			break
-		}
-		saturation = rate
-	}
-	if saturation == 0 {
-		return nil, errNone("rate that the machine keeps up with")
-	}
-	half, _, err := step(saturation/2, l.seconds(6))
-	if err != nil {
-		return nil, err
-	}
-	r.Add("saturation, events per second", "", saturation)
-	r.Add("saturation, deliveries per second", "", saturation*float64(n))
-	r.Add("p50 at half of saturation", "ms", millis(half.Latency.P50))
-	r.Add("p99 at half of saturation", "ms", millis(half.Latency.P99))
-	r.Add("p99.9 at half of saturation", "ms", millis(half.Latency.P999))
-	r.Add("CPU per delivery at half", "µs", micros(half.server)/float64(half.Events))
 	return r, nil
 }

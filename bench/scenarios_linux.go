@@ -92,7 +92,11 @@ func scenarios() []scenario {
 		{report.Scenario{
 			Name: "latency-by-load", What: "one topic to 1,000 connections, rates rise until the machine is saturated", Variants: pods,
 			Targets: []report.Target{{Figure: "p99 at half of saturation", Variant: d, Limit: 5}},
-		}, latencyByLoad},
+		}, saturating{connections: 1000, topics: 1, first: 20}.run},
+		{report.Scenario{
+			Name: "latency-by-load-100", What: "the same with 100 topics of 10 connections each", Variants: pods,
+			Targets: []report.Target{{Figure: "p99 at half of saturation", Variant: d, Limit: 5}},
+		}, saturating{connections: 1000, topics: 100, first: 500}.run},
 		{report.Scenario{
 			Name: "idle-100-topics", What: "10,000 idle connections on 100 topics", Variants: pods, MostRounds: 3,
 			Targets: []report.Target{{Figure: perConnected, Variant: d, Limit: 1.5}, {Figure: perConnected, Variant: p, Limit: 12}, {Figure: "GC, share of one CPU", Variant: d, Limit: 2}},

@@ -135,11 +135,14 @@ func parseMetrics(text string) map[string]float64 {
 	return out
 }
 
-var gcFraction = regexp.MustCompile(`(?m)^# GCCPUFraction = (\S+)$`)
+var (
+	gcFraction = regexp.MustCompile(`(?m)^# GCCPUFraction = (\S+)$`)
+	lastGC     = regexp.MustCompile(`(?m)^# LastGC = (\d+)$`) // Unix ns
+)
 
 // gc returns the CPU time that the pod has spent on collecting garbage: from
-// its metrics, or else from the share of all processors' time since its start
-// that the profile of its heap names.
+// its metrics, or else from the share of all processors' time between its start
+// and its last collection that the profile of its heap names.
 func (l *lab) gc(ctx context.Context) (time.Duration, error) {
 	m, err := l.metrics(ctx)
 	if err != nil {
@@ -152,15 +155,20 @@ func (l *lab) gc(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	found := gcFraction.FindStringSubmatch(text)
-	if found == nil {
+	found, last := gcFraction.FindStringSubmatch(text), lastGC.FindStringSubmatch(text)
+	if found == nil || last == nil {
 		return 0, errors.New("the pod does not say what garbage collection costs")
 	}
 	share, err := strconv.ParseFloat(found[1], 64)
 	if err != nil {
 		return 0, err
 	}
-	return time.Duration(share * float64(time.Since(l.born)) * float64(runtime.NumCPU())), nil
+	ns, err := strconv.ParseInt(last[1], 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	lived := max(time.Unix(0, ns).Sub(l.born), 0)
+	return time.Duration(share * float64(lived) * float64(runtime.NumCPU())), nil
 }
 
 func (l *lab) saveProfile(ctx context.Context) error {

@@ -118,7 +118,11 @@ func (s Scenario) section(b *strings.Builder, r Result, commit string) {
 	for _, round := range r.Rounds {
 		rounds = max(rounds, round.Number)
 	}
-	fmt.Fprintf(b, "\n### %s\n\n%s; %d rounds", s.Name, upper(s.What), rounds)
+	plural := "s"
+	if rounds == 1 {
+		plural = ""
+	}
+	fmt.Fprintf(b, "\n### %s\n\n%s; %d round%s", s.Name, upper(s.What), rounds, plural)
 	if r.Machine.Commit != commit {
 		fmt.Fprintf(b, " of commit %s", r.Machine.Commit)
 	}

@@ -17,9 +17,10 @@ import (
 
 // plots are the files that Plots writes, and what their titles are.
 var plots = map[string]string{
-	"cpu.svg":     "CPU per delivery",
-	"memory.svg":  "memory per idle connection",
-	"latency.svg": "latency by load",
+	"cpu.svg":         "CPU per delivery",
+	"memory.svg":      "memory per idle connection",
+	"latency.svg":     "latency by load: one topic to 1,000 connections",
+	"latency-100.svg": "latency by load: 100 topics of 10 connections each",
 }
 
 var colors = map[string]color.Color{
@@ -42,7 +43,7 @@ func Plots(dir string) error {
 	cpu := bars{figure: "CPU per delivery", unit: "µs", scenarios: []string{"one-to-many", "pending-10", "pending-50", "bursts"}}
 	memory := bars{figure: "RSS per connection", unit: "KB", scenarios: []string{"idle-100-topics", "idle-own-topic", "idle-8-topics"}}
 	for name, draw := range map[string]func([]Result) (*plot.Plot, error){
-		"cpu.svg": cpu.draw, "memory.svg": memory.draw, "latency.svg": latencyCurves,
+		"cpu.svg": cpu.draw, "memory.svg": memory.draw, "latency.svg": latencyCurves("latency-by-load"), "latency-100.svg": latencyCurves("latency-by-load-100"),
 	} {
 		p, err := draw(all)
 		if err != nil {
@@ -96,7 +97,7 @@ func (b bars) draw(all []Result) (*plot.Plot, error) {
 	p := plot.New()
 	p.Y.Label.Text = b.unit
 	p.Y.Min = 0
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Padding, p.Legend.XOffs = true, vg.Millimeter, -2*vg.Millimeter
 	p.NominalX(groups...)
 	const width = 1.1 * vg.Centimeter
 	for i, v := range variants {
@@ -153,87 +154,4 @@ func (r ranges) Plot(c draw.Canvas, p *plot.Plot) {
 // order puts the floor first and what is closer to it before what is not.
 func order(variant string) int {
 	return slices.Index([]string{"floor", "direct", "portable"}, variant)
-}
-
-// latencyCurves draws median and p99 by the rate of deliveries.
-func latencyCurves(all []Result) (*plot.Plot, error) {
-	at := slices.IndexFunc(all, func(r Result) bool { return r.Name == "latency-by-load" })
-	if at < 0 {
-		return nil, nil
-	}
-	curves := medianCurves(all[at].Rounds)
-	if len(curves) == 0 {
-		return nil, nil
-	}
-	p := plot.New()
-	p.X.Label.Text, p.Y.Label.Text = "deliveries per second", "ms"
-	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{}
-	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{}
-	p.Legend.Top, p.Legend.Left = true, true
-	p.Add(plotter.NewGrid())
-	for _, c := range curves {
-		for _, q := range []struct {
-			name  string
-			value func(Point) float64
-			dash  []vg.Length
-		}{
-			{"p99", func(x Point) float64 { return x.P99 }, nil},
-			{"p50", func(x Point) float64 { return x.P50 }, []vg.Length{vg.Points(4), vg.Points(3)}},
-		} {
-			xys := make(plotter.XYs, len(c.points))
-			for i, x := range c.points {
-				xys[i] = plotter.XY{X: x.Rate, Y: max(q.value(x), .001)} // a logarithm knows no 0
-			}
-			line, err := plotter.NewLine(xys)
-			if err != nil {
-				return nil, err
-			}
-			line.Color, line.Dashes, line.Width = colors[c.variant], q.dash, vg.Points(1.5)
-			p.Add(line)
-			p.Legend.Add(c.variant+" "+q.name, line)
-		}
-	}
-	return p, nil
-}
-
-type curve struct {
-	variant string
-	points  []Point
-}
-
-// medianCurves takes, of each variant and at each rate, the median of all
-// rounds that got so far.
-func medianCurves(rounds []Round) (out []curve) {
-	var variants []string
-	var rates []float64
-	for _, r := range rounds {
-		if len(r.Curve) > 0 && !slices.Contains(variants, r.Variant) {
-			variants = append(variants, r.Variant)
-		}
-		for _, x := range r.Curve {
-			if !slices.Contains(rates, x.Rate) {
-				rates = append(rates, x.Rate)
-			}
-		}
-	}
-	slices.Sort(rates)
-	slices.SortFunc(variants, func(a, b string) int { return order(a) - order(b) })
-	for _, v := range variants {
-		c := curve{variant: v}
-		for _, rate := range rates {
-			var p50, p99 []float64
-			for _, r := range rounds {
-				for _, x := range r.Curve {
-					if r.Variant == v && x.Rate == rate {
-						p50, p99 = append(p50, x.P50), append(p99, x.P99)
-					}
-				}
-			}
-			if len(p50) > 0 {
-				c.points = append(c.points, Point{rate, stats.Of(p50).Median, stats.Of(p99).Median})
-			}
-		}
-		out = append(out, c)
-	}
-	return out
 }

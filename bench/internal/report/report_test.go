@@ -128,8 +128,8 @@ func TestPlotsAreDrawnFromWhatIsThere(t *testing.T) {
 		r.Rounds[i].Figures[0].Name = "CPU per delivery"
 	}
 	load := Result{Name: "latency-by-load", Rounds: []Round{
-		{Variant: "direct", Number: 1, Curve: []Point{{1000, 1, 2}, {2000, 1, 5}}},
-		{Variant: "direct", Number: 2, Curve: []Point{{1000, 3, 4}}},
+		{Variant: "direct", Number: 1, Curve: []Point{{1000, 1, 2, .5}, {2000, 1, 5, .3}}},
+		{Variant: "direct", Number: 2, Curve: []Point{{1000, 3, 4, .5}}},
 	}}
 	for _, r := range []Result{r, load} {
 		if err := Save(dir, r); err != nil {
@@ -144,7 +144,7 @@ func TestPlotsAreDrawnFromWhatIsThere(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if c := medianCurves(load.Rounds); len(c) != 1 || len(c[0].points) != 2 || c[0].points[0] != (Point{1000, 2, 3}) {
+	if c := medianCurves(load.Rounds); len(c) != 1 || len(c[0].points) != 2 || c[0].points[0] != (Point{Rate: 1000, P50: 2, P99: 3}) {
 		t.Errorf("got %+v", c)
 	}
 }

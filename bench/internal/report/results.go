@@ -81,6 +81,7 @@ type Figure struct {
 type Point struct {
 	Rate     float64 `json:"rate"` // deliveries per second
 	P50, P99 float64 // ms
+	Busy     float64 // share of the machine that all processes took
 }
 
 // Add adds a figure.
