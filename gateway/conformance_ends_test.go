@@ -144,7 +144,7 @@ func endsWhileFull(why end) func(testing.TB, *rig) {
 		w.exactly(chunk(openBlock))
 		events := ""
 		for i := range 3 {
-			data := strings.Repeat(fmt.Sprint(i), 3<<20)
+			data := strings.Repeat(fmt.Sprint(i), r.large())
 			events += fmt.Sprintf("id: %v\ndata: %s\n\n", s.publish(t, "a", data), data)
 		}
 		s.stalled().end(why)
@@ -171,7 +171,7 @@ func cleanWithHistory(t testing.TB, r *rig) {
 	w := s.open(ask("topic=a", "Connection: close"))
 	w.exactly(chunk(openBlock))
 	for range 3 { // of which net/http's own buffers hold one
-		s.publish(t, "a", strings.Repeat("x", 3<<20))
+		s.publish(t, "a", strings.Repeat("x", r.large()))
 	}
 	o := s.stalled()
 	s.overrun(o)
@@ -196,11 +196,11 @@ func endsInsideAnEvent(t testing.TB, r *rig) {
 	s := r.startOver(t, newSlowStore(), quiet, broadcaster.Limits{TopicBytes: 4 << 20})
 	w := s.open(ask("topic=a"))
 	w.exactly(chunk(openBlock))
-	id := s.publish(t, "a", strings.Repeat("x", 3<<20))
+	id := s.publish(t, "a", strings.Repeat("x", 2<<20))
 	o := s.stalled()
 	s.store.Delete("a", id)
 	s.overrun(o)
-	if got := w.quietly(); strings.Contains(got, "y") || strings.HasSuffix(got, lastChunk) || len(got) > 3<<20 {
+	if got := w.quietly(); strings.Contains(got, "y") || strings.HasSuffix(got, lastChunk) || len(got) > 2<<20 {
 		t.Errorf("%d bytes, ends with %q", len(got), got[len(got)-20:])
 	}
 	s.expectEnd(endBehind)

@@ -68,7 +68,7 @@ func goesWhileFull(leave func(*raw)) func(testing.TB, *rig) {
 		w := s.open(ask("topic=a"))
 		w.exactly(chunk(openBlock))
 		for range 3 {
-			s.publish(t, "a", strings.Repeat("x", 3<<20))
+			s.publish(t, "a", strings.Repeat("x", r.large()))
 		}
 		s.stalled()
 		leave(w)

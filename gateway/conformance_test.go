@@ -57,6 +57,15 @@ func (r *rig) name() string {
 	return "portable"
 }
 
+// large is the size of events of which a few are more than all buffers on the
+// way to a client hold.
+func (r *rig) large() int {
+	if r.direct {
+		return 300 << 10
+	}
+	return 3 << 20 // net/http's sockets may hold 4 MiB
+}
+
 // quiet are options with which nothing is sent that a test does not cause.
 var quiet = Options{
 	RetryMin: 1500 * time.Millisecond, RetryMax: 1500 * time.Millisecond,
