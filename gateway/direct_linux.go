@@ -183,8 +183,9 @@ func (c *directConn) own(t *taking) (fd int, err error) {
 	c.raw = head
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
 	// A client that is gone without a word is found by what it does not
-	// acknowledge: with the heartbeat before, within the sum of both.
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int((c.s.g.opt.WriteTimeout * 9 / 10).Milliseconds()))
+	// acknowledge, which is the next heartbeat at the latest. The kernel ends
+	// one that has closed its window for so long as well, so it cannot be less.
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(c.s.g.opt.WriteTimeout.Milliseconds()))
 	return fd, nil
 }
 

@@ -159,8 +159,9 @@ func (sh *shard) sweep() {
 			s.c.s.end(endLifetime)
 		}
 		switch {
-		// Early rather than late by the time until the next sweep.
-		case silent >= o.Heartbeat-sh.period && !s.c.blocked && !s.c.leaving:
+		// Rather early than late: who has gone without a word is to be found
+		// within the sum of this time and the write time-out.
+		case silent >= o.Heartbeat-2*sh.period && !s.c.blocked && !s.c.leaving:
 			s.c.beat = true
 			sh.schedule(s.c)
 		case silent >= lingerTime && s.c.leaving:
