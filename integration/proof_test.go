@@ -17,11 +17,12 @@ import (
 
 // scale is how large a proof is.
 type scale struct {
-	duration time.Duration // of publishing and faults; the check comes after
-	pods     int
-	clients  int // a quarter of them on several topics
-	topics   int // a quarter of them late: silent until their first clients are there
-	rate     int // events per second, of all publishers together
+	duration  time.Duration // of publishing and faults; the check comes after
+	pods      int
+	transport string // direct, portable or mixed; "" if the pods know nothing of it
+	clients   int    // a quarter of them on several topics
+	topics    int    // a quarter of them late: silent until their first clients are there
+	rate      int    // events per second, of all publishers together
 
 	patience time.Duration // for the clients to come to the end of their topics
 }
@@ -44,6 +45,7 @@ func TestPromise(t *testing.T) {
 			t.Fatalf("PROOF_DURATION=%s: want a duration such as 30s or 10m", v)
 		}
 	}
+	s.transport = proofTransport(t)
 	seed := rand.Uint64()
 	if v := os.Getenv("PROOF_SEED"); v != "" {
 		var err error
@@ -91,9 +93,9 @@ type proof struct {
 
 func startProof(t *testing.T, path string, seed uint64, s scale, env ...string) *proof {
 	t.Helper()
-	t.Logf("replay with PROOF_SEED=%d PROOF_DURATION=%v", seed, s.duration)
+	t.Logf("replay with PROOF_SEED=%d PROOF_DURATION=%v PROOF_TRANSPORT=%s", seed, s.duration, s.transport)
 	p := &proof{seed: seed, scale: s, plan: newPlan(seed, s), redis: rig.StartRedis(t), settled: make(chan struct{})}
-	p.fleet = startFleet(t, s.pods, path, p.redis.URL(), env...)
+	p.fleet = startFleet(t, drawTransports(seed, s), path, p.redis.URL(), env...)
 	return p
 }
 
@@ -201,6 +203,7 @@ func (p *proof) requireHardship(t *testing.T) {
 			t.Errorf("there were no %s", f.kind)
 		}
 	}
+	p.requireTransports(t)
 	emptyHanded := 0
 	for _, c := range p.clients {
 		emptyHanded += c.emptyHanded

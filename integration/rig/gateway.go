@@ -25,7 +25,7 @@ const EnvGateway = "TEST_GATEWAY"
 var built struct {
 	dir  string
 	mu   sync.Mutex
-	path map[string]string // package → binary
+	path map[string]string // name → binary
 }
 
 // Main runs the tests of a package that starts programs, and removes what was
@@ -57,11 +57,27 @@ func Gateway() (string, error) {
 	return Build(GatewayPackage)
 }
 
-// Build builds a program once in the run of a package's tests.
-func Build(pkg string) (string, error) {
+// LeanGateway returns the program under test as it is shipped, for tests that
+// measure memory: the race detector keeps a shadow of all there is.
+func LeanGateway() (string, error) {
+	if path := os.Getenv(EnvGateway); path != "" {
+		return path, dependOn(path)
+	}
+	return build(GatewayPackage, false)
+}
+
+// Build builds a program as the tests are built, once in the run of a
+// package's tests.
+func Build(pkg string) (string, error) { return build(pkg, raceDetector) }
+
+func build(pkg string, race bool) (string, error) {
 	built.mu.Lock()
 	defer built.mu.Unlock()
-	if path, ok := built.path[pkg]; ok {
+	name := filepath.Base(pkg)
+	if race {
+		name += "-race"
+	}
+	if path, ok := built.path[name]; ok {
 		return path, nil
 	}
 	sources, err := goTool("list", "-deps", "-f", `{{if and (not .Standard) .Module.Main}}{{range .GoFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{range .EmbedFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{end}}`, pkg)
@@ -71,15 +87,15 @@ func Build(pkg string) (string, error) {
 	if err := dependOn(strings.Fields(sources)...); err != nil {
 		return "", err
 	}
-	path := filepath.Join(built.dir, filepath.Base(pkg))
+	path := filepath.Join(built.dir, name)
 	args := []string{"build", "-o", path}
-	if raceDetector {
+	if race {
 		args = append(args, "-race")
 	}
 	if _, err := goTool(append(args, pkg)...); err != nil {
 		return "", err
 	}
-	built.path[pkg] = path
+	built.path[name] = path
 	return path, nil
 }
 

@@ -38,6 +38,20 @@ func StartPod(t testing.TB, redisURL string, env ...string) *Pod {
 func LaunchPod(t testing.TB, redisURL string, env ...string) *Pod {
 	t.Helper()
 	path, err := Gateway()
+	return launch(t, path, err, redisURL, env...)
+}
+
+// StartLeanPod is StartPod with a program built without the race detector.
+func StartLeanPod(t testing.TB, redisURL string, env ...string) *Pod {
+	t.Helper()
+	path, err := LeanGateway()
+	p := launch(t, path, err, redisURL, env...)
+	p.AwaitReady(t)
+	return p
+}
+
+func launch(t testing.TB, path string, err error, redisURL string, env ...string) *Pod {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
