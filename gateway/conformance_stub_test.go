@@ -1,5 +1,0 @@
-package gateway
-
-var limitCases []transportCase
-var beatCases []transportCase
-var leakCases []transportCase
