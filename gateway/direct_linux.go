@@ -29,6 +29,7 @@ type direct struct {
 	start  sync.Once
 	shards []*shard
 	turn   atomic.Uint32 // the shard of the next connection
+	open   atomic.Int64  // streams that a shard has
 	taking chan struct{} // holds a place for each connection that has two descriptors
 
 	mu     sync.RWMutex // held for reading while a connection is handed to its shard
@@ -160,6 +161,7 @@ func (c *directConn) serve() {
 		c.s.finish(endShutdown)
 		return
 	}
+	t.d.open.Add(1)
 	c.shard.post(c)
 }
 

@@ -2,10 +2,13 @@
 
 package gateway
 
-import "net/http"
+import (
+	"net/http"
+	"sync/atomic"
+)
 
 // direct is the transport that owns its sockets. It needs Linux.
-type direct struct{}
+type direct struct{ open atomic.Int64 }
 
 func newDirect(*Gateway) *direct { return nil }
 

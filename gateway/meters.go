@@ -49,6 +49,8 @@ func newMeters(p metric.MeterProvider, g *Gateway) (*meters, error) {
 	}
 	var (
 		connections  = gauge("sse.connections", "{connection}", "Open streams.")
+		direct       = gauge("sse.connections.direct", "{connection}", "Open streams whose sockets the gateway owns; the others are net/http's.")
+		sendingBytes = gauge("sse.sending.bytes", "By", "Bytes being written to clients that have not taken them yet.")
 		historyBytes = gauge("sse.history.bytes", "By", "Bytes of pages held for connections that come back.")
 		accepted     = counter("sse.connections.accepted", "Streams opened.")
 		refused      = counter("sse.connections.refused", "Streams turned away for want of room or while draining.")
@@ -62,6 +64,10 @@ func newMeters(p metric.MeterProvider, g *Gateway) (*meters, error) {
 	reg, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		bytes, n := g.history.stats()
 		o.ObserveInt64(connections, int64(g.Connections()))
+		if g.direct != nil {
+			o.ObserveInt64(direct, g.direct.open.Load())
+		}
+		o.ObserveInt64(sendingBytes, g.sending.bytes.Load())
 		o.ObserveInt64(historyBytes, bytes)
 		o.ObserveInt64(reads, n)
 		o.ObserveInt64(accepted, m.accepted.Load())
@@ -78,7 +84,7 @@ func newMeters(p metric.MeterProvider, g *Gateway) (*meters, error) {
 			o.ObserveInt64(publishes, n, metric.WithAttributes(attribute.String("outcome", outcome)))
 		}
 		return nil
-	}, connections, historyBytes, accepted, refused, disconnects, deliveries, gaps, resets, publishes, reads)
+	}, connections, direct, sendingBytes, historyBytes, accepted, refused, disconnects, deliveries, gaps, resets, publishes, reads)
 	m.registration = reg
 	return m, errors.Join(append(errs, err)...)
 }

@@ -175,10 +175,15 @@ func (sh *shard) sweep() {
 // leave ends a stream of which everything has been sent. The socket is closed
 // once the client has seen that, so that it gets what is on its way.
 func (sh *shard) leave(c *directConn) {
-	c.s.finish(c.s.ended())
+	sh.finish(c, c.s.ended())
 	c.leaving = true
 	sh.slots[c.slot].last = sh.now
 	_ = unix.Shutdown(int(c.fd), unix.SHUT_WR) // or it is gone already
+}
+
+func (sh *shard) finish(c *directConn, why end) {
+	sh.g.direct.open.Add(-1)
+	c.s.finish(why)
 }
 
 // abandon ends a stream whose client does not take what is there for it.
@@ -195,7 +200,7 @@ func (sh *shard) drop(c *directConn, why end) {
 	if c.leaving {
 		discard(c.fd, sh.discarded[:], lingerDrain)
 	} else {
-		c.s.finish(why)
+		sh.finish(c, why)
 	}
 	_ = unix.Close(int(c.fd))
 	sh.slots[c.slot].c = nil
