@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -92,7 +93,12 @@ func (v *visitor) visit(t *testing.T, p *pod, stay time.Duration) {
 	if stay < time.Second {
 		text = text[:rand.IntN(len(text)+1)]
 	}
-	d := sse.NewDecoder(strings.NewReader(text))
+	v.take(t, strings.NewReader(text), func() bool { return false })
+}
+
+// take notes what comes until it ends, or is done.
+func (v *visitor) take(t *testing.T, body io.Reader, done func() bool) {
+	d := sse.NewDecoder(body)
 	for e, err := d.Decode(); err == nil; e, err = d.Decode() {
 		c, err := stream.ParseCursor(e.ID)
 		if err != nil {
@@ -112,7 +118,9 @@ func (v *visitor) visit(t *testing.T, p *pod, stay time.Duration) {
 				v.from[topic] = at
 			}
 		}
-		v.cursor = e.ID
+		if v.cursor = e.ID; done() {
+			return
+		}
 	}
 }
 
