@@ -65,10 +65,9 @@ func noBeatsBetweenEvents(t testing.TB, r *rig) {
 	w.exactly(openBlock)
 	start, last := time.Now(), time.Now()
 	var longest time.Duration
-	want, n := "", 0
-	for time.Since(start) < 1300*time.Millisecond {
+	for n := 0; time.Since(start) < 1300*time.Millisecond; n++ {
 		id := s.publish(t, "a", fmt.Sprint(n))
-		want = fmt.Sprintf("id: %v\ndata: %d\n\n", id, n)
+		want := fmt.Sprintf("id: %v\ndata: %d\n\n", id, n)
 		got := make([]byte, len(want))
 		if _, err := io.ReadFull(w.r, got); err != nil {
 			t.Fatal(err)
@@ -77,7 +76,7 @@ func noBeatsBetweenEvents(t testing.TB, r *rig) {
 		if longest > o.Heartbeat/4 {
 			return // too busy a machine to say
 		}
-		if n++; string(got) != want {
+		if string(got) != want {
 			t.Fatalf("got %q, want %q", got, want)
 		}
 		time.Sleep(5 * time.Millisecond)

@@ -34,10 +34,12 @@ func headLines(r *raw) (status string, headers []string) {
 	r.t.Helper()
 	tr := textproto.NewReader(r.r)
 	status, err := tr.ReadLine()
-	for line := ""; err == nil; headers = append(headers, line) {
+	for err == nil {
+		var line string
 		if line, err = tr.ReadLine(); line == "" {
 			break
 		}
+		headers = append(headers, line)
 	}
 	if err != nil {
 		r.t.Fatal(err)

@@ -6,7 +6,12 @@ import (
 )
 
 // directStreams returns how many streams the direct transport has begun with.
-func directStreams(g *Gateway) int64 { return int64(g.direct.turn.Load()) }
+func directStreams(g *Gateway) int64 {
+	if g.direct == nil {
+		return 0
+	}
+	return int64(g.direct.turn.Load())
+}
 
 // descriptors returns how many files this process has open.
 func descriptors(t testing.TB) int {

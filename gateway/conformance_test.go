@@ -48,6 +48,7 @@ func TestTransports(t *testing.T) {
 type rig struct {
 	direct bool
 	relay  func(io.Writer) io.Writer // if not nil, what the server's bytes go through: see faults
+	brief  bool                      // what does not come soon does not come
 }
 
 func (r *rig) name() string {
@@ -233,7 +234,11 @@ func askBy(version, query string, headers ...string) string {
 // dial sends a request to the transport that the test is about.
 func (s *served) dial(request string) *raw {
 	s.t.Helper()
-	return dial(s.t, s.addr, request)
+	w := dial(s.t, s.addr, request)
+	if s.rig.brief {
+		_ = w.conn.SetDeadline(time.Now().Add(2 * time.Second))
+	}
+	return w
 }
 
 // open sends a request and reads the head of the stream that must be the

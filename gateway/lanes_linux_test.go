@@ -86,9 +86,9 @@ func TestLanesAgainstAModel(t *testing.T) {
 	var l lanes
 	var model [laneCount][]*directConn
 	var turns []uint8 // the lanes that are not empty, in the order of their turns
-	free := make([]*directConn, 500)
-	for i := range free {
-		free[i] = &directConn{lane: uint8(rnd.IntN(1 << (1 + i%8)))}
+	var free []*directConn
+	for i := range 500 {
+		free = append(free, &directConn{lane: uint8(rnd.IntN(1 << (1 + i%8)))})
 	}
 	push := func() {
 		if len(free) == 0 {
