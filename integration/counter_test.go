@@ -29,10 +29,12 @@ func number(data string) int {
 	return n
 }
 
+type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
 // narrow returns what connects with a small receive buffer, so that a client
 // which does not read fills it soon. One that will read on on the same
 // connection should have smallest or more.
-func narrow(size int) func(ctx context.Context, network, addr string) (net.Conn, error) {
+func narrow(size int) dialer {
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
 		return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, size) })
 	}}

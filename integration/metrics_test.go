@@ -83,3 +83,17 @@ func TestMetricsCountWhatHappens(t *testing.T) {
 	g.Close()
 	rig.Await(t, "the stream that was closed is not counted", func() bool { return connections(t, pod) == 1 })
 }
+
+// complaints shows what a pod has logged that is more than information.
+func complaints(t *testing.T, pod *rig.Pod) {
+	t.Helper()
+	said := make(map[string]int)
+	for _, line := range pod.Log.Lines() {
+		if _, rest, ok := strings.Cut(line, `"level":`); ok && !strings.HasPrefix(rest, `"INFO"`) {
+			said[rest]++
+		}
+	}
+	for line, n := range said {
+		t.Logf("%s logged %d times: %.300s", pod.Name, n, line)
+	}
+}

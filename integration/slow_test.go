@@ -38,8 +38,17 @@ func stalledStream(t *testing.T, pod *rig.Pod) *rig.Stream {
 
 func TestClientThatDoesNotReadIsEndedAndLosesNothing(t *testing.T) {
 	t.Parallel()
+	for _, transport := range []string{direct, portable} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			doesNotRead(t, transport)
+		})
+	}
+}
+
+func doesNotRead(t *testing.T, transport string) {
 	r := rig.StartRedis(t)
-	pod := rig.StartPod(t, r.URL(), "SSE_WRITE_TIMEOUT=1s")
+	pod := rig.StartPod(t, r.URL(), append(transportEnv(transport), "SSE_WRITE_TIMEOUT=1s")...)
 	quick := rig.Follow(t, pod, orders())
 	quick.Opened()
 	slow := stalledStream(t, pod)
@@ -52,6 +61,9 @@ func TestClientThatDoesNotReadIsEndedAndLosesNothing(t *testing.T) {
 		}
 	}
 	rig.Await(t, "the pod has ended the stream that nobody reads", func() bool { return connections(t, pod) == 1 })
+	if got := disconnects(t, pod); got["write_timeout"] != 1 {
+		t.Errorf("want it to be a write_timeout, got %v", got)
+	}
 
 	cursor, got := slow.LastEventID(), 0
 	check := func(data string) {
