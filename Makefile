@@ -112,12 +112,15 @@ proof-soak: ## Prove the promise under faults for DURATION
 
 ##@ Set-up
 # Programs of which one will do, and Debian's package. The race detector needs
-# a C compiler.
+# a C compiler; networks that break are made on Linux only.
 DEPS := gcc|clang:build-essential redis-server:redis-server chromium|chromium-browser|google-chrome:chromium firefox-esr|firefox:firefox-esr
+ifeq ($(shell uname),Linux)
+DEPS += ip:iproute2 ss:iproute2 nft:nftables
+endif
 
 .PHONY: test-deps
 test-deps: ## Find what the tests need, or install it where that is possible
-	@missing=(); \
+	@missing=(); PATH=$$PATH:/usr/sbin:/sbin; \
 	for dep in $(foreach d,$(DEPS),'$(d)'); do \
 	  found=; IFS='|' read -ra names <<<"$${dep%%:*}"; \
 	  for name in "$${names[@]}"; do command -v "$$name" >/dev/null && found=1; done; \
