@@ -130,6 +130,7 @@ func (c *portableConn) send() (sent, done bool, why end) {
 				return sent, true, why
 			}
 			c.s.commit(b, len(b.buf))
+			b.count(c.s.g.meters)
 			sent = true
 		}
 		switch {

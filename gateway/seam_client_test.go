@@ -57,7 +57,6 @@ func (c *simConn) send(beat bool, take func(n int) int) {
 		c.wire = append(c.wire, ":\n"...)
 	}
 	c.wire = append(c.wire, c.b.buf[:n]...)
-	counted := c.pod.g.meters.deliveries.Load()
 	switch {
 	case d.commitAll:
 		c.s.commit(&c.b, len(c.b.buf))
@@ -66,7 +65,8 @@ func (c *simConn) send(beat bool, take func(n int) int) {
 	default:
 		c.s.commit(&c.b, n)
 	}
-	c.delivered += int(c.pod.g.meters.deliveries.Load() - counted)
+	c.delivered += c.b.delivered
+	c.b.delivered = 0
 	if d.partForgotten {
 		c.s.part.bytes = 0
 	}

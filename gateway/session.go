@@ -307,7 +307,7 @@ func (s *session) commit(b *batch, n int) {
 	if done < len(b.marks) {
 		s.part.feed, s.part.id = int32(b.marks[done].feed), b.marks[done].id
 	}
-	s.g.meters.deliveries.Add(int64(done))
+	b.delivered += done
 }
 
 // finish is the one end of a session, whatever came first.

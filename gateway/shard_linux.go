@@ -137,6 +137,7 @@ func (sh *shard) run() {
 // work serves some connections, by turns of their lanes. It reports whether
 // there are more.
 func (sh *shard) work() (more bool) {
+	defer sh.batch.count(sh.g.meters)
 	sh.now = time.Since(sh.epoch)
 	sh.collect()
 	if sh.now-sh.swept >= sh.period*9/10 {

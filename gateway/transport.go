@@ -66,6 +66,8 @@ type batch struct {
 	marks []mark // of the frames behind them
 	sent  int    // bytes of the first frame that the client has, and which are left out
 	end   int    // where buf would end if there were room for all of the last frame
+
+	delivered int // out: events that were committed, until the transport has counted them
 }
 
 // mark is the place in a batch behind a frame. It may be beyond the batch's
@@ -76,6 +78,16 @@ type mark struct {
 	id   stream.ID
 }
 
+// count adds what was delivered to the metrics. That is not done for each
+// delivery: processors would spend more on sharing the counter than on it.
+func (b *batch) count(m *meters) {
+	if b.delivered > 0 {
+		m.deliveries.Add(int64(b.delivered))
+		b.delivered = 0
+	}
+}
+
+// reset empties the batch for a session.
 func (b *batch) reset() { b.buf, b.out, b.marks, b.sent, b.end = b.buf[:0], 0, b.marks[:0], 0, 0 }
 
 // full reports whether no further frame should be added.
