@@ -41,7 +41,7 @@ type Options struct {
 	// everybody everything, say auth.Anonymous().
 	Authorizer auth.Authorizer
 
-	Heartbeat    time.Duration // silence before a comment is sent; default 15 s
+	Heartbeat    time.Duration // a stream is never silent for longer: then a comment is sent; default 15 s
 	WriteTimeout time.Duration // a connection without progress for so long ends; default 15 s
 	FirstWait    time.Duration // headers wait so long for the first position; default 1 s
 	Lifetime     time.Duration // of a connection, up to a tenth less at random; 0 is no limit
@@ -137,7 +137,7 @@ func New(b broadcaster.Broadcaster, r replayer.Replayer, o Options) (*Gateway, e
 	}
 	g.sending.max = o.SendBytes
 	g.history = newHistory(r, o.HistoryBytes, o.MaxEntryBytes, o.Logger)
-	g.portable = portable{heartbeat: o.Heartbeat, writeTimeout: o.WriteTimeout, firstWait: o.FirstWait}
+	g.portable = newPortable(&g.opt)
 	if !o.Portable {
 		g.direct = newDirect(g)
 	}

@@ -27,6 +27,12 @@ const (
 // one only while they send.
 var batches = sync.Pool{New: func() any { return &batch{max: portableBatch} }}
 
+func newPortable(o *Options) portable {
+	// Rather early than late: who has gone without a word is to be found within
+	// the sum of this time and the write time-out.
+	return portable{heartbeat: o.Heartbeat - o.Heartbeat/32, writeTimeout: o.WriteTimeout, firstWait: o.FirstWait}
+}
+
 func (p portable) connect(w http.ResponseWriter, r *http.Request) connection {
 	return &portableConn{
 		portable: p, w: w, r: r,

@@ -61,14 +61,18 @@ func opsServer(h http.Handler, log *slog.Logger) *http.Server {
 
 // listen opens both ports.
 func listen(ctx context.Context, cfg config.Config, log *slog.Logger) (public, ops net.Listener, err error) {
-	if public, err = listenOn(ctx, "SSE_ADDR", cfg.Addr); err != nil {
+	// No Multipath TCP: its sockets do not know the options by which a client
+	// that has vanished is found, and a stream resumes anyway.
+	lc := net.ListenConfig{Control: deadPeers(cfg.WriteTimeout), KeepAlive: -1}
+	lc.SetMultipathTCP(false)
+	if public, err = listenOn(ctx, lc, "SSE_ADDR", cfg.Addr); err != nil {
 		return nil, nil, err
 	}
-	ops, err = listenOn(ctx, "SSE_OPS_ADDR", cfg.OpsAddr)
+	ops, err = listenOn(ctx, net.ListenConfig{}, "SSE_OPS_ADDR", cfg.OpsAddr)
 	if err != nil && cfg.Embedded() && !cfg.Given("SSE_OPS_ADDR") {
 		// Nobody who only wants a first look should have to look for it.
 		log.Warn("any free port instead of the usual one for operators", "error", err)
-		ops, err = listenOn(ctx, "SSE_OPS_ADDR", "127.0.0.1:0")
+		ops, err = listenOn(ctx, net.ListenConfig{}, "SSE_OPS_ADDR", "127.0.0.1:0")
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, public.Close())
@@ -77,8 +81,8 @@ func listen(ctx context.Context, cfg config.Config, log *slog.Logger) (public, o
 }
 
 // listenOn explains a failure by the variable that the address is from.
-func listenOn(ctx context.Context, variable, addr string) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+func listenOn(ctx context.Context, lc net.ListenConfig, variable, addr string) (net.Listener, error) {
+	l, err := lc.Listen(ctx, "tcp", addr)
 	switch {
 	case err == nil:
 		return l, nil

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// deadPeers makes a listening socket's connections find out that the other
+// side has vanished without a word: what is not acknowledged for limit ends the
+// connection, and an idle one is asked. Accepted sockets inherit it, which is
+// cheaper than setting it on each.
+func deadPeers(limit time.Duration) func(network, address string, c syscall.RawConn) error {
+	seconds := max(1, int(limit.Seconds()))
+	return func(_, _ string, c syscall.RawConn) error {
+		var failed error
+		err := c.Control(func(fd uintptr) {
+			for _, o := range []struct{ level, name, value int }{
+				{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+				{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds},
+				{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds},
+				{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(limit.Milliseconds())},
+			} {
+				if err := unix.SetsockoptInt(int(fd), o.level, o.name, o.value); err != nil {
+					failed = err
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+		return failed
+	}
+}
