@@ -6,10 +6,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
-	"testing"
 
 	"github.com/ssegateway/sse-gateway/integration/rig"
 )
@@ -70,7 +68,7 @@ func (c *counter) read(upTo int64) error {
 	for c.got.Load() <= upTo {
 		e, err := c.stream.Next()
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // how a stream ends is not for this to judge
 		}
 		if n := int64(number(e.Data)); n != c.got.Load() || strings.HasPrefix(e.Type, "gateway.") {
 			return fmt.Errorf("want event %d, got %s %.40q", c.got.Load(), e.Type, e.Data)
@@ -88,54 +86,4 @@ func (c *counter) complete(n int) error {
 		return fmt.Errorf("got up to event %d of %d, %w", c.got.Load(), n, err)
 	}
 	return nil
-}
-
-// openAll opens streams, so many at a time that the backlog of a listener does
-// not overflow.
-func openAll(t *testing.T, pod *rig.Pod, n int, ask rig.Ask) []*counter {
-	t.Helper()
-	all := make([]*counter, n)
-	for i := range all {
-		all[i] = &counter{ask: ask}
-	}
-	eachOf(t, all, func(c *counter) error { return c.open(t.Context(), pod) })
-	t.Cleanup(func() {
-		for _, c := range all {
-			if c.stream != nil {
-				c.stream.Close()
-			}
-		}
-	})
-	return all
-}
-
-// eachOf does something with all, some at a time. It stops the test at an error.
-func eachOf(t *testing.T, all []*counter, do func(*counter) error) {
-	t.Helper()
-	const atATime = 64
-	var wg sync.WaitGroup
-	work := make(chan *counter)
-	failed := make(chan error, atATime)
-	for range atATime {
-		wg.Go(func() {
-			for c := range work {
-				if err := do(c); err != nil {
-					select {
-					case failed <- err:
-					default:
-					}
-				}
-			}
-		})
-	}
-	for _, c := range all {
-		work <- c
-	}
-	close(work)
-	wg.Wait()
-	select {
-	case err := <-failed:
-		t.Fatal(err)
-	default:
-	}
 }

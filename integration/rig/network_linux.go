@@ -142,8 +142,8 @@ func (ns *Namespace) Dialer(multipath bool) func(ctx context.Context, network, a
 	}
 }
 
-// run runs a command in the namespace and returns its output.
-func (ns *Namespace) run(t testing.TB, input string, args ...string) string {
+// run runs a command in the namespace.
+func (ns *Namespace) run(t testing.TB, input string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), Patience)
 	defer cancel()
@@ -157,7 +157,6 @@ func (ns *Namespace) run(t testing.TB, input string, args ...string) string {
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return string(out)
 }
 
 // StartPod starts a pod on the servers' side that is reached there at
