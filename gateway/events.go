@@ -54,12 +54,12 @@ func (g *Gateway) serveEvents(w http.ResponseWriter, r *http.Request) {
 // connect returns a request's connection on the best transport that can serve
 // it.
 func (g *Gateway) connect(w http.ResponseWriter, r *http.Request) connection {
-	if g.direct != nil {
-		if c := g.direct.connect(w, r); c != nil {
+	for _, t := range g.ways {
+		if c := t.connect(w, r); c != nil {
 			return c
 		}
 	}
-	return g.portable.connect(w, r)
+	panic("gateway: no transport takes every request")
 }
 
 // methodQuery is the safe method with a body (RFC 9110 registry, HTTP QUERY).

@@ -114,8 +114,8 @@ type Gateway struct {
 	meters   *meters
 	cors     cors
 	mux      *http.ServeMux
-	portable portable
-	direct   *direct // nil where there is none
+	direct   *direct     // nil where there is none
+	ways     []transport // the best one first; the last one takes all
 	sending  sending
 
 	draining atomic.Bool
@@ -137,10 +137,13 @@ func New(b broadcaster.Broadcaster, r replayer.Replayer, o Options) (*Gateway, e
 	}
 	g.sending.max = o.SendBytes
 	g.history = newHistory(r, o.HistoryBytes, o.MaxEntryBytes, o.Logger)
-	g.portable = newPortable(&g.opt)
 	if !o.Portable {
 		g.direct = newDirect(g)
 	}
+	if g.direct != nil {
+		g.ways = append(g.ways, g.direct)
+	}
+	g.ways = append(g.ways, newPortable(&g.opt))
 	var err error
 	if g.meters, err = newMeters(o.MeterProvider, g); err != nil {
 		g.history.close()
