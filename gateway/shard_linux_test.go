@@ -38,6 +38,7 @@ func (st *still) connect(topics ...stream.Topic) (c *directConn, client int) {
 		st.t.Fatal(err)
 	}
 	c = &directConn{shard: st.shard, fd: int32(pair[0]), slot: -1, chunked: true}
+	c.queued.Store(true) // until it is posted
 	sub := &subscription{control: true, topics: topics}
 	c.s.init(st.p.Gateway, sub)
 	c.s.notifier = c
@@ -47,7 +48,6 @@ func (st *still) connect(topics ...stream.Topic) (c *directConn, client int) {
 	if err := c.s.follow(sub.topics); err != nil {
 		st.t.Fatal(err)
 	}
-	c.queued.Store(true)
 	st.post(c)
 	await(st.t, "the first block", func() bool {
 		st.settle()
