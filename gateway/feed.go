@@ -158,7 +158,7 @@ func (s *session) stillThere(frames []*stream.Frame) bool {
 	if len(frames) > 0 && frames[0].Kind == stream.KindEvent {
 		return true
 	}
-	s.end(endBehind)
+	s.giveUp()
 	return false
 }
 

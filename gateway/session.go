@@ -120,6 +120,13 @@ func (s *session) end(why end) {
 	}
 }
 
+// giveUp ends the session inside an event whose rest is not to be had, also if
+// it was about to end as complete.
+func (s *session) giveUp() {
+	why := endBehind
+	s.cause.Store(&why)
+}
+
 // ended returns why the session ends; "" if it does not.
 func (s *session) ended() end {
 	if why := s.cause.Load(); why != nil {
@@ -163,7 +170,7 @@ func (s *session) nextPart(b *batch) state {
 		b.sent = int(s.part.bytes)
 		s.fill(b, i)
 		if len(b.marks) == 0 && !s.stepPart(i) {
-			if s.ended() != "" {
+			if why := s.ended(); why != "" && !why.clean() {
 				return ending // the client discards the half event
 			}
 			return idle
@@ -172,7 +179,7 @@ func (s *session) nextPart(b *batch) state {
 	if b.marks[0].id != s.part.id {
 		// Deleted, or of a history that is no more: its rest is not to be had.
 		b.reset()
-		s.end(endBehind)
+		s.giveUp()
 		return ending
 	}
 	if s.ended() != "" {
