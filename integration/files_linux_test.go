@@ -3,8 +3,11 @@
 package integration
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -77,7 +80,7 @@ func startCrowd(t *testing.T, pod *rig.Pod, n int) *crowd {
 	for range n {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				s, err := rig.Open(ctx, pod.Addr, orders())
+				s, err := c.enter(ctx, t, pod)
 				if err != nil {
 					c.cut.Add(1)
 					pause(ctx, 100*time.Millisecond)
@@ -95,13 +98,29 @@ func startCrowd(t *testing.T, pod *rig.Pod, n int) *crowd {
 	return c
 }
 
+// enter opens a stream. To be turned away, by whatever breaks off, is an error;
+// to be told anything that is not so, fails the test.
+func (c *crowd) enter(ctx context.Context, t *testing.T, pod *rig.Pod) (*rig.Stream, error) {
+	s, err := rig.Open(ctx, pod.Addr, orders())
+	if err != nil {
+		return nil, err
+	}
+	defer context.AfterFunc(ctx, s.Close)()
+	e, err := s.Next()
+	switch {
+	case errors.Is(err, io.EOF) || s.Status != 200 || err == nil && e.Type != "gateway.open":
+		t.Errorf("want 200 and gateway.open, or a stream that breaks off, got %d, %+v, %v", s.Status, e, err)
+	case err == nil:
+		return s, nil
+	}
+	s.Close()
+	return nil, cmp.Or(err, context.Canceled)
+}
+
 // stay is the life of a client that was let in: it is served as if nobody else
 // was there.
 func (c *crowd) stay(ctx context.Context, s *rig.Stream) error {
 	defer context.AfterFunc(ctx, s.Close)()
-	if e, err := s.Next(); err != nil || s.Status != 200 || e.Type != "gateway.open" {
-		return fmt.Errorf("want 200 and gateway.open, got %d, %+v, %w", s.Status, e, err)
-	}
 	c.served.Add(1)
 	select {
 	case <-c.leave:
