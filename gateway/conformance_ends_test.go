@@ -166,14 +166,14 @@ func endsWhileFull(why end) func(testing.TB, *rig) {
 func cleanWithHistory(t testing.TB, r *rig) {
 	store := newSlowStore()
 	store.gate = make(chan struct{})
-	s := r.startOver(t, store, quiet, broadcaster.Limits{TopicBytes: 4 << 20})
+	s := r.startOver(t, store, quiet, broadcaster.Limits{TopicBytes: 10 << 20})
 	w := s.open(ask("topic=a", "Connection: close"))
 	w.exactly(chunk(openBlock))
 	for range 3 { // of which net/http's own buffers hold one
 		s.publish(t, "a", strings.Repeat("x", r.large()))
 	}
 	o := s.stalled()
-	s.overrun(o)
+	s.overrun(o, 11)
 	o.end(endClosed)
 	go func() {
 		await(t, "a look into the history", func() bool { return store.reads.Load() > 0 })
@@ -198,18 +198,18 @@ func endsInsideAnEvent(t testing.TB, r *rig) {
 	id := s.publish(t, "a", strings.Repeat("x", 2<<20))
 	o := s.stalled()
 	s.store.Delete("a", id)
-	s.overrun(o)
+	s.overrun(o, 5)
 	if got := w.quietly(); strings.Contains(got, "y") || strings.HasSuffix(got, lastChunk) || len(got) > 2<<20 {
 		t.Errorf("%d bytes, ends with %q", len(got), got[len(got)-20:])
 	}
 	s.expectEnd(endBehind)
 }
 
-// overrun publishes until the log has nothing left of what it had before.
-func (s *served) overrun(o *session) {
+// overrun publishes so many MiB, that the log has nothing left of what it had.
+func (s *served) overrun(o *session, size int) {
 	s.t.Helper()
 	var last stream.ID
-	for range 5 {
+	for range size {
 		last = s.publish(s.t, "a", strings.Repeat("y", 1<<20))
 	}
 	await(s.t, "the log's head", func() bool { return o.feeds[0].log.State().Head.ID == last })
