@@ -11,15 +11,20 @@ import (
 // megabytes is more than all socket buffers between a pod and a client hold.
 const megabytes = 24
 
-// fill adds so many events of one megabyte, and returns what identifies each.
-func fill(t *testing.T, r *rig.Redis, topic string) []string {
+// fill adds so many events of one megabyte.
+func fill(t *testing.T, r *rig.Redis, topic string) {
 	t.Helper()
-	names := make([]string, megabytes)
-	for i := range names {
-		names[i] = fmt.Sprintf("%s %d", topic, i)
-		r.Data(t, topic, names[i]+strings.Repeat(" padding", 1<<17))
+	for i := range megabytes {
+		fillOne(t, r, topic, i)
 	}
-	return names
+}
+
+// fillOne adds one of them, and returns what identifies it.
+func fillOne(t *testing.T, r *rig.Redis, topic string, i int) string {
+	t.Helper()
+	name := fmt.Sprintf("%s %d", topic, i)
+	r.Data(t, topic, name+strings.Repeat(" padding", 1<<17))
+	return name
 }
 
 // stalledStream opens a stream on orders that nobody reads after its first
@@ -54,10 +59,11 @@ func doesNotRead(t *testing.T, transport string) {
 	slow := stalledStream(t, pod)
 	defer slow.Close()
 
-	names := fill(t, r, "orders")
-	for _, name := range names { // nobody waits for the slow one
-		if e := quick.Next(); !strings.HasPrefix(e.Data, name+" ") {
-			t.Fatalf("want event %q, got %.50q", name, e.Data)
+	names := make([]string, megabytes)
+	for i := range names { // nobody waits for the slow one
+		names[i] = fillOne(t, r, "orders", i)
+		if e := quick.Next(); !strings.HasPrefix(e.Data, names[i]+" ") {
+			t.Fatalf("want event %q, got %.50q", names[i], e.Data)
 		}
 	}
 	rig.Await(t, "the pod has ended the stream that nobody reads", func() bool { return connections(t, pod) == 1 })
