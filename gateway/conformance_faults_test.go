@@ -28,7 +28,7 @@ func TestTransportCasesFindFaults(t *testing.T) {
 		{"the last chunk comes twice", endsBy(endClosed, quiet, func(s *served) { s.only().end(endClosed) }), rewrite("0\r\n\r\n", "0\r\n\r\n0\r\n\r\n")},
 		{"a cut stream has a last chunk", endsBy(endDrain, quiet, func(s *served) { drained(s.t, s.pod) }), atTheEnd("0\r\n\r\n")},
 		{"the last words are missing", endsBy(endDrain, quiet, func(s *served) { drained(s.t, s.pod) }), rewrite("c\r\nretry: 1500\n\r\n", "")},
-		{"a heartbeat inside an event", noBeatInsideAnEvent, insert(1_000_000, heartbeat)},
+		{"a heartbeat inside an event", noBeatInsideAnEvent, insert(400_000, heartbeat)},
 		{"a large event is short by a byte", largeEvent, remove(1_500_000)},
 		{"a stop costs a byte", shortStops("HTTP/1.0"), remove(5000)},
 		{"a cursor names another position", severalTopics, rewrite("id: 1", "id: 2")},
