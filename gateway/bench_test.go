@@ -23,7 +23,7 @@ func (s signal) notify() {
 	}
 }
 
-func (s signal) cut() {}
+func (s signal) cut(time.Duration) {}
 
 // waiting is a session over the real Broadcaster that has n events of 200
 // bytes to send on each of some topics, as often as it is rewound.

@@ -30,6 +30,10 @@ type direct struct {
 	shards []*shard
 	turn   atomic.Uint32 // the shard of the next connection
 	open   atomic.Int64  // streams that a shard has
+
+	failed     atomic.Int64 // streams that could not be taken over, since the last complaint
+	complained atomic.Int64 // when that was, Unix s
+
 	taking chan struct{} // holds a place for each connection that has two descriptors
 
 	mu     sync.RWMutex // held for reading while a connection is handed to its shard
@@ -38,10 +42,13 @@ type direct struct {
 }
 
 const (
-	// sendBuffer is SO_SNDBUF of a connection. A client that has stopped
-	// reading holds so much, which the kernel doubles, and nothing else; at
+	// sendBuffer is SO_SNDBUF of a connection, which the kernel doubles. At
 	// 100 ms to the client it still allows 3 Mbit/s.
 	sendBuffer = 32 << 10
+
+	// stalled is what a client holds that has stopped reading: the kernel looks
+	// for room in the buffer, and then takes a segment.
+	stalled = 2*sendBuffer + 8<<10
 
 	// directBatch is after how many bytes a batch gets no further frame.
 	directBatch = 32 << 10
@@ -84,16 +91,17 @@ type directConn struct {
 	raw   []byte      // to be sent before anything of the session: the headers, the last chunk
 	s     session
 
-	queued  atomic.Bool // in the inbox or in a lane
-	fd      int32
-	slot    int32 // in shard.slots; -1 if it has none yet
-	lane    uint8
-	chunked bool
-	beat    bool // a heartbeat is due
-	blocked bool // the socket is full
-	armed   bool // epoll tells when it is not
-	final   bool // the session has said all; raw is what is left
-	leaving bool // all has been sent; the client may read it
+	queued   atomic.Bool // in the inbox or in a lane
+	hopeless atomic.Bool // not to be waited for, if the socket is full
+	fd       int32
+	slot     int32 // in shard.slots; -1 if it has none yet
+	lane     uint8
+	chunked  bool
+	beat     bool // a heartbeat is due
+	blocked  bool // the socket is full
+	armed    bool // epoll tells when it is not
+	final    bool // the session has said all; raw is what is left
+	leaving  bool // all has been sent; the client may read it
 }
 
 // taking is what it takes to take a connection over.
@@ -138,9 +146,14 @@ func (c *directConn) notify() {
 	}
 }
 
-// cut does nothing: a session's end notifies, and the shard sees that the
-// socket is full.
-func (c *directConn) cut() {}
+// cut lets the shard abandon the connection if its socket is full. With time
+// left that is the sweep's task.
+func (c *directConn) cut(after time.Duration) {
+	if after == 0 {
+		c.hopeless.Store(true)
+		c.notify()
+	}
+}
 
 // serve takes the connection over from net/http and hands it to its shard.
 func (c *directConn) serve() {
@@ -148,10 +161,12 @@ func (c *directConn) serve() {
 	c.take = nil
 	fd, err := c.own(t)
 	if err != nil {
-		// Out of descriptors, or hijacked before. The client may come back.
-		t.d.g.opt.Logger.Error("a stream could not be taken over", "error", err)
-		c.s.finish(endWrite)
-		panic(http.ErrAbortHandler)
+		// Out of descriptors, most likely, and then this is not the only one.
+		t.d.complain(err)
+		t.d.g.meters.refused.Add(1)
+		c.s.finish(endOverload)
+		t.d.g.overloaded(t.w, t.r)
+		return
 	}
 	c.fd, c.lane = int32(fd), t.d.lane(&c.s)
 	t.d.mu.RLock()
@@ -163,6 +178,17 @@ func (c *directConn) serve() {
 	}
 	t.d.open.Add(1)
 	c.shard.post(c)
+}
+
+// complain logs that a stream could not be taken over, once a minute.
+func (d *direct) complain(err error) {
+	failed := d.failed.Add(1)
+	now, last := time.Now().Unix(), d.complained.Load()
+	if now-last >= 60 && d.complained.CompareAndSwap(last, now) {
+		d.g.opt.Logger.Error("streams cannot be taken over: if that is for want of descriptors, raise the limit of open files, or set a limit of connections below it",
+			"error", err, "streams", failed)
+		d.failed.Add(-failed)
+	}
 }
 
 // own makes the socket the caller's alone: a descriptor that Go's runtime does
@@ -183,7 +209,13 @@ func (c *directConn) own(t *taking) (fd int, err error) {
 	// last answer on the connection.
 	_ = conn.Close()
 	c.raw = head
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+	buffer := sendBuffer
+	if mss, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG); err == nil && mss > buffer {
+		// Loopback, with its segments of 64 KiB: the buffer must hold two, or
+		// each waits for an acknowledgement that the receiver delays by 40 ms.
+		buffer *= 2
+	}
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, buffer)
 	// A client that is gone without a word is found by what it does not
 	// acknowledge, which is the next heartbeat at the latest. The kernel ends
 	// one that has closed its window for so long as well, so it cannot be less.

@@ -1,5 +1,7 @@
 package gateway
 
+import "time"
+
 // end is why a stream ended. Every end has one, and it is a metric's label.
 type end string
 
@@ -18,6 +20,13 @@ const (
 
 // ends are all reasons, for the metrics.
 var ends = []end{endClosed, endClient, endTimeout, endWrite, endDrain, endLifetime, endForced, endShutdown, endOverload, endBehind}
+
+// endGrace is how long a client that takes nothing holds up the end of its
+// stream, unless that is a clean one.
+const endGrace = time.Second
+
+// cut reports whether the stream ends, and not as a response that is complete.
+func (e end) cut() bool { return e != "" && !e.clean() }
 
 // clean reports whether the stream ends as a response that is complete. Every
 // other end cuts it, so that the client comes back.

@@ -28,9 +28,10 @@ const (
 var batches = sync.Pool{New: func() any { return &batch{max: portableBatch} }}
 
 func newPortable(o *Options) portable {
-	// Rather early than late: who has gone without a word is to be found within
-	// the sum of this time and the write time-out.
-	return portable{heartbeat: o.Heartbeat - o.Heartbeat/32, writeTimeout: o.WriteTimeout, firstWait: o.FirstWait}
+	// A tenth early: the kernel needs half a second more than its time-out, and
+	// who has gone without a word is to be found within the sum of the
+	// heartbeat's time and the write time-out.
+	return portable{heartbeat: o.Heartbeat * 9 / 10, writeTimeout: o.WriteTimeout, firstWait: o.FirstWait}
 }
 
 func (p portable) connect(w http.ResponseWriter, r *http.Request) connection {
@@ -62,7 +63,9 @@ func (c *portableConn) notify() {
 
 func (c *portableConn) of() *session { return &c.s }
 
-func (c *portableConn) cut() { _ = c.rc.SetWriteDeadline(time.Now()) }
+func (c *portableConn) cut(after time.Duration) {
+	_ = c.rc.SetWriteDeadline(time.Now().Add(after))
+}
 
 func (c *portableConn) serve() {
 	// Also when a panic of a program's ResponseWriter passes through here.
@@ -168,14 +171,17 @@ func (c *portableConn) write(p []byte) end {
 		deadline := time.Now().Add(c.writeTimeout)
 		// Not every writer has deadlines. Then its server's time-outs hold.
 		_ = c.rc.SetWriteDeadline(deadline)
+		if c.s.ended().cut() { // and may have set a nearer one just before
+			c.cut(endGrace)
+		}
 		_, err := c.w.Write(p[:n])
 		if p = p[n:]; err == nil && len(p) == 0 {
 			err = c.rc.Flush()
 		}
 		switch {
 		case err == nil:
-		case c.s.ended() == endOverload:
-			return endOverload
+		case c.s.ended().cut():
+			return c.s.ended()
 		case time.Now().Before(deadline): // HTTP/2 does not say that it was the deadline
 			return endWrite
 		default:

@@ -17,8 +17,8 @@ func (sh *shard) pump(c *directConn) {
 	case c.fd < 0 || c.leaving:
 		return
 	case c.blocked:
-		if c.s.ended() == endOverload {
-			sh.abandon(c, endOverload)
+		if c.hopeless.Load() {
+			sh.abandon(c, c.s.ended())
 		}
 		return
 	}
@@ -114,7 +114,7 @@ func (sh *shard) block(c *directConn) {
 			return
 		}
 	}
-	sh.g.sending.begin(&c.s.writing, 2*sendBuffer, sh.g.each)
+	sh.g.sending.begin(&c.s.writing, stalled, sh.g.each)
 }
 
 func (sh *shard) unblock(c *directConn) {
@@ -159,13 +159,16 @@ func (sh *shard) sweep() {
 			s.c.s.end(endLifetime)
 		}
 		switch {
-		// Rather early than late: who has gone without a word is to be found
-		// within the sum of this time and the write time-out.
-		case silent >= o.Heartbeat-2*sh.period && !s.c.blocked && !s.c.leaving:
+		// A tenth early: the kernel needs half a second more than its time-out,
+		// and who has gone without a word is to be found within the sum of the
+		// heartbeat's time and the write time-out.
+		case silent >= o.Heartbeat*9/10-sh.period && !s.c.blocked && !s.c.leaving:
 			s.c.beat = true
 			sh.schedule(s.c)
 		case silent >= lingerTime && s.c.leaving:
 			sh.drop(s.c, endClient)
+		case silent >= endGrace && s.c.blocked && s.c.s.ended().cut():
+			sh.abandon(s.c, s.c.s.ended()) // its last words would not arrive
 		case silent >= o.WriteTimeout && s.c.blocked:
 			sh.abandon(s.c, endTimeout)
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http/httputil"
 	"regexp"
 	"sync/atomic"
+	"time"
 
 	"github.com/ssegateway/sse-gateway/replayer"
 	"github.com/ssegateway/sse-gateway/sse"
@@ -37,7 +38,7 @@ func (c *simConn) notify() {
 	}
 }
 
-func (c *simConn) cut() {}
+func (c *simConn) cut(time.Duration) {}
 
 func (c *simConn) runnable() bool { return !c.over && (c.woken.Load() || c.pending) }
 

@@ -67,8 +67,17 @@ func (s *sending) giveUp(o *session, since int64) {
 	}
 	w.since.Store(0)
 	s.bytes.Add(-w.bytes)
-	o.end(endOverload)
-	o.notifier.cut()
+	o.conclude(endOverload)
+	o.notifier.cut(0)
+}
+
+// hurry lets a write that is under way not take long any more.
+func (w *write) hurry(n notifier) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.since.Load() != 0 {
+		n.cut(endGrace)
+	}
 }
 
 // done counts a write out, if that has not been done.

@@ -113,11 +113,21 @@ func (s *session) End(err error) {
 	}
 }
 
-// end ends the session. The first reason counts.
+// end ends the session. The first reason counts. A client that takes nothing
+// cannot be told.
 func (s *session) end(why end) {
-	if s.cause.CompareAndSwap(nil, &why) {
-		s.Wake()
+	if s.conclude(why) && why.cut() {
+		s.writing.hurry(s.notifier)
 	}
+}
+
+// conclude settles why the session ends, unless that is settled.
+func (s *session) conclude(why end) bool {
+	if !s.cause.CompareAndSwap(nil, &why) {
+		return false
+	}
+	s.Wake()
+	return true
 }
 
 // giveUp ends the session inside an event whose rest is not to be had, also if

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/ssegateway/sse-gateway/stream"
 )
@@ -42,8 +43,8 @@ type connection interface {
 // notifier is where a session's connection hears of it. The methods do not
 // block and may be called from any goroutine, also for nothing.
 type notifier interface {
-	notify() // there may be something to send
-	cut()    // the session was ended for what is being written: give that up
+	notify()                 // there may be something to send
+	cut(after time.Duration) // the session has ended: give up what is being written, if it takes longer
 }
 
 // state is what a session expects of its transport.

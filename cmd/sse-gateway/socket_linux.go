@@ -21,6 +21,10 @@ func deadPeers(limit time.Duration) func(network, address string, c syscall.RawC
 				{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds},
 				{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds},
 				{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(limit.Milliseconds())},
+				// Over loopback (a proxy beside the pod) a segment could be 64 KiB.
+				// The small send buffer of a stream does not hold two, and a
+				// receiver takes 40 ms to acknowledge a single one.
+				{unix.IPPROTO_TCP, unix.TCP_MAXSEG, 8 << 10},
 			} {
 				if err := unix.SetsockoptInt(int(fd), o.level, o.name, o.value); err != nil {
 					failed = err
