@@ -83,25 +83,26 @@ func (d *direct) begin() {
 }
 
 // directConn is a stream on the direct transport. All but queued and next
-// belong to its shard; next to whoever has set queued.
+// belong to its shard; next to whoever has set queued. What an event needs
+// stands together: of ten thousand, none is in the processor's cache.
 type directConn struct {
-	shard *shard
-	take  *taking     // nil once it is the shard's
-	next  *directConn // behind it, in the inbox or in a lane
-	raw   []byte      // to be sent before anything of the session: the headers, the last chunk
-	s     session
-
+	shard    *shard
+	next     *directConn // behind it, in the inbox or in a lane
 	queued   atomic.Bool // in the inbox or in a lane
 	hopeless atomic.Bool // not to be waited for, if the socket is full
 	fd       int32
 	slot     int32 // in shard.slots; -1 if it has none yet
 	lane     uint8
 	chunked  bool
-	beat     bool // a heartbeat is due
-	blocked  bool // the socket is full
-	armed    bool // epoll tells when it is not
-	final    bool // the session has said all; raw is what is left
-	leaving  bool // all has been sent; the client may read it
+	beat     bool   // a heartbeat is due
+	blocked  bool   // the socket is full
+	armed    bool   // epoll tells when it is not
+	final    bool   // the session has said all; raw is what is left
+	leaving  bool   // all has been sent; the client may read it
+	raw      []byte // to be sent before anything of the session: the headers, the last chunk
+
+	s    session
+	take *taking // nil once it is the shard's
 }
 
 // taking is what it takes to take a connection over.

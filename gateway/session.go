@@ -14,30 +14,29 @@ import (
 // be called from anywhere.
 //
 // There are as many as there are clients, and most follow one topic and wait.
-// So it is one object, with what most do not need left out of it, and what the
-// garbage collector looks at before what it does not.
+// So it is one object, with what most do not need left out of it, and what an
+// event needs together.
 type session struct {
-	broadcaster.Membership
+	// All up to part, but for cause, is owned by the connection.
+	cause   atomic.Pointer[end]
+	feeds   []feed
+	out     []byte // outbox: bytes that are in no log, framed
+	outSent int32
+	turn    int8 // the feed that is first in the next batch
+	form    stream.Form
+	opened  bool    // the first block is in the outbox, or has been sent
+	final   bool    // the last bytes are in the outbox
+	one     [1]feed // the feeds of most
+	multi   *multi  // nil with one topic
+	part    part    // a frame that was sent in part
+
 	g        *Gateway
 	notifier notifier
-	cause    atomic.Pointer[end]
-
-	// All that follows, but for writing, is owned by the connection.
-	feeds []feed
-	multi *multi  // nil with one topic
-	out   []byte  // outbox: bytes that are in no log, framed
-	one   [1]feed // the feeds of most
-
+	broadcaster.Membership
 	writing write
-	part    part // a frame that was sent in part
-	outSent int32
 	index   int32 // in Gateway.sessions; its lock guards it
-	turn    int8  // the feed that is first in the next batch
-	form    stream.Form
-	control bool // control events are sent
-	opened  bool // the first block is in the outbox, or has been sent
-	bad     bool // the client's cursor was not one
-	final   bool // the last bytes are in the outbox
+	control bool  // control events are sent
+	bad     bool  // the client's cursor was not one
 }
 
 // part is how much of the next frame has been sent already.
