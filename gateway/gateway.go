@@ -105,6 +105,12 @@ func (o *Options) setDefaults() error {
 	return nil
 }
 
+// beat is after how much silence a heartbeat is sent. That is early, since who
+// has gone without a word is to be found within the sum of the heartbeat's time
+// and the write time-out, and the kernel needs nearly a second more than that
+// to notice that nothing is acknowledged.
+func (o *Options) beat() time.Duration { return o.Heartbeat * 17 / 20 }
+
 // Gateway serves streams. Make one with New.
 type Gateway struct {
 	opt      Options

@@ -28,10 +28,7 @@ const (
 var batches = sync.Pool{New: func() any { return &batch{max: portableBatch} }}
 
 func newPortable(o *Options) portable {
-	// A tenth early: the kernel needs half a second more than its time-out, and
-	// who has gone without a word is to be found within the sum of the
-	// heartbeat's time and the write time-out.
-	return portable{heartbeat: o.Heartbeat * 9 / 10, writeTimeout: o.WriteTimeout, firstWait: o.FirstWait}
+	return portable{heartbeat: o.beat(), writeTimeout: o.WriteTimeout, firstWait: o.FirstWait}
 }
 
 func (p portable) connect(w http.ResponseWriter, r *http.Request) connection {

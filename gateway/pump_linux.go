@@ -159,10 +159,7 @@ func (sh *shard) sweep() {
 			s.c.s.end(endLifetime)
 		}
 		switch {
-		// A tenth early: the kernel needs half a second more than its time-out,
-		// and who has gone without a word is to be found within the sum of the
-		// heartbeat's time and the write time-out.
-		case silent >= o.Heartbeat*9/10-sh.period && !s.c.blocked && !s.c.leaving:
+		case silent >= o.beat()-sh.period && !s.c.blocked && !s.c.leaving:
 			s.c.beat = true
 			sh.schedule(s.c)
 		case silent >= lingerTime && s.c.leaving:
