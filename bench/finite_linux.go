@@ -13,7 +13,7 @@ import (
 // and the key is deleted.
 func finite(ctx context.Context, l *lab) (*report.Round, error) {
 	const perSecond, tick, events = 200, 50 * time.Millisecond, 10
-	const perTick = perSecond * int(tick) / int(time.Second)
+	const perTick = int(perSecond * tick / time.Second)
 	ticks := int(l.seconds(40) / tick.Seconds())
 	began, err := l.begin(ctx)
 	if err != nil {

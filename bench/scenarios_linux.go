@@ -98,7 +98,7 @@ func scenarios() []scenario {
 			Targets: []report.Target{{Figure: "p99 at half of saturation", Variant: d, Limit: 5}},
 		}, saturating{connections: 1000, topics: 100, first: 500}.run},
 		{report.Scenario{
-			Name: "idle-100-topics", What: "10,000 idle connections on 100 topics", Variants: pods, MostRounds: 3,
+			Name: "idle-100-topics", What: "10,000 idle connections on 100 topics", Variants: pods,
 			Targets: []report.Target{{Figure: perConnected, Variant: d, Limit: 1.5}, {Figure: perConnected, Variant: p, Limit: 12}, {Figure: "GC, share of one CPU", Variant: d, Limit: 2}},
 		}, idle{topics: 100, each: 1}.run},
 		{report.Scenario{

@@ -14,7 +14,8 @@
 //	                        transport ─► socket
 //
 // The session decides what is sent and where the client stands; the transport
-// moves bytes and knows nothing of topics.
+// moves bytes and knows nothing of topics. There are two: net/http, which takes
+// everything, and sockets of the gateway's own; see ConnContext.
 package gateway
 
 import (
@@ -54,7 +55,7 @@ type Options struct {
 	MaxLast        int   // greatest value of last=; default 1000
 	MaxEntryBytes  int   // of an event that is published or sent; default stream.DefaultMaxEntry
 	HistoryBytes   int64 // of pages read for connections that come back; default 64 MiB
-	SendBytes      int64 // being written to clients at a time; over it the stalest are ended; default 256 MiB
+	SendBytes      int64 // being written to clients at a time, with the send buffers of own sockets; over it the stalest are ended; default 256 MiB
 
 	// Portable leaves all streams to net/http, also those that ConnContext
 	// would let the gateway take over.

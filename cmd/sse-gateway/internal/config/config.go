@@ -34,7 +34,7 @@ type Config struct {
 	MaxConnections int      `env:"SSE_MAX_CONNECTIONS" envDefault:"0" allow:"0..10000000" help:"open streams of this process; 0 is no limit"`
 	MaxEntryBytes  Bytes    `env:"SSE_MAX_ENTRY_BYTES" envDefault:"4MiB" allow:"1KiB..512MiB" help:"largest event: larger ones are refused, and skipped where they stand in a stream"`
 
-	Heartbeat     time.Duration `env:"SSE_HEARTBEAT" envDefault:"15s" allow:"1s..1h" help:"# Streams: a stream that is silent for so long gets a comment"`
+	Heartbeat     time.Duration `env:"SSE_HEARTBEAT" envDefault:"15s" allow:"1s..1h" help:"# Streams: no stream is silent for longer: a comment is sent before"`
 	WriteTimeout  time.Duration `env:"SSE_WRITE_TIMEOUT" envDefault:"15s" allow:"1s..10m" help:"a client that takes nothing for so long is disconnected"`
 	RetryMin      time.Duration `env:"SSE_RETRY_MIN" envDefault:"1s" allow:"1ms..1h" help:"least time after which a client comes back; each is told a random one"`
 	RetryMax      time.Duration `env:"SSE_RETRY_MAX" envDefault:"3s" allow:"1ms..1h" help:"greatest time after which a client comes back"`
@@ -46,7 +46,7 @@ type Config struct {
 	RingBytes    Bytes         `env:"SSE_RING_BYTES" envDefault:"1MiB" allow:"64KiB..4GiB" help:"newest events kept in memory per topic"`
 	PodBytes     Bytes         `env:"SSE_RING_TOTAL_BYTES" envDefault:"256MiB" allow:"1MiB..1TiB" help:"the same for all topics together"`
 	HistoryBytes Bytes         `env:"SSE_HISTORY_BYTES" envDefault:"64MiB" allow:"1MiB..1TiB" help:"pages read from Redis kept for clients that come back"`
-	SendBytes    Bytes         `env:"SSE_SEND_BYTES" envDefault:"256MiB" allow:"1MiB..1TiB" help:"being written to clients at a time; over it those that have been slow for longest are ended"`
+	SendBytes    Bytes         `env:"SSE_SEND_BYTES" envDefault:"256MiB" allow:"1MiB..1TiB" help:"being written to clients at a time, with the send buffers of sockets that the gateway owns; over it those that have been slow for longest are ended"`
 	Linger       time.Duration `env:"SSE_LINGER" envDefault:"15s" allow:"1s..1h" help:"a topic that nobody follows any more stays in memory for so long"`
 
 	LameDuck        time.Duration `env:"SSE_LAME_DUCK" envDefault:"5s" embedded:"0s" allow:"0s..10m" help:"# Shutdown: after SIGTERM: not ready, but still serving, for so long"`
